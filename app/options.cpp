@@ -1,0 +1,148 @@
+#include "options.hpp"
+
+#include <fmt/format.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <thread>
+
+namespace flowloom {
+
+namespace {
+
+/// Shortest time-out that the timer wheel keeps exactly.
+constexpr double kShortestTimeout = 0.1;
+constexpr double kLongestTimeout = 1e9;
+
+Duration seconds(double s) {
+  return std::chrono::duration_cast<Duration>(std::chrono::duration<double>(s));
+}
+
+std::uint64_t quarter_of_ram() {
+  const long pages = sysconf(_SC_PHYS_PAGES);
+  const long page = sysconf(_SC_PAGESIZE);
+  return static_cast<std::uint64_t>(pages) * static_cast<std::uint64_t>(page) / 4;
+}
+
+HashSeed random_seed() {
+  HashSeed seed;
+  // Without entropy the built-in seed serves: results do not depend on it, only collisions do.
+  (void)!getrandom(&seed, sizeof seed, GRND_NONBLOCK);
+  seed.a |= 1;
+  seed.b |= 1;
+  return seed;
+}
+
+unsigned default_workers() {
+  const unsigned cores = std::thread::hardware_concurrency();
+  return cores > 1 ? cores - 1 : 1;
+}
+
+template <std::size_t N>
+std::vector<std::string> names(const std::array<std::string_view, N>& list) {
+  return {list.begin(), list.end()};
+}
+
+}  // namespace
+
+void add_common_options(CLI::App& command, CommonOptions& o) {
+  const CLI::AsSizeValue size(false); // k, M, G are powers of 1024
+  const CLI::Range timeout(kShortestTimeout, kLongestTimeout);
+  command.add_option("-o,--out", o.out, "Folder for the files (created)")->option_text("DIR");
+  command.add_flag("--force", o.force, "Write into a folder that is not empty");
+  command.add_option("--write", o.write,
+                     "Writers, comma separated: " + known_sinks() +
+                         " (default with -o: flows,streams; none: track and count only)")
+      ->option_text("LIST");
+  command.add_option("-f,--filter", o.filter, "Only packets that match, pcap-filter(7)")
+      ->option_text("EXPR");
+  command.add_option("--workers", o.workers, "Worker threads (default: cores - 1)")
+      ->option_text("N")->check(CLI::Range(1U, 64U));
+  command.add_option("--overlap", o.overlap,
+                     "Which copy wins among bytes not yet delivered: bsd (default), first, last")
+      ->option_text("POLICY")->check(CLI::IsMember(names(kOverlapPolicyNames)));
+  command.add_option("--checksum", o.checksum,
+                     "Wrong TCP checksums: auto tolerates offloading senders (default), all drops "
+                     "every wrong one, none does not look")
+      ->option_text("MODE")->check(CLI::IsMember({"auto", "all", "none"}));
+  command.add_option("--idle-timeout", o.idle_timeout,
+                     "Seconds of packet time without a packet that end a connection (3600)")
+      ->option_text("S")->check(timeout);
+  command.add_option("--syn-timeout", o.syn_timeout,
+                     "The same while the handshake is incomplete (10)")
+      ->option_text("S")->check(timeout);
+  command.add_option("--closed-timeout", o.closed_timeout,
+                     "Seconds that a closed connection lingers for late packets (60)")
+      ->option_text("S")->check(timeout);
+  command.add_option("--max-flows", o.max_flows, "Connections at a time (1000000)")
+      ->option_text("N")->check(CLI::Range(16U, 200'000'000U));
+  command.add_option("--memory", o.memory, "Reassembly memory (default: a quarter of RAM)")
+      ->option_text("SIZE")->transform(size)->check(CLI::Range(std::uint64_t{1} << 20, std::uint64_t{1} << 46));
+  command.add_option("--depth", o.depth, "Bytes kept per direction (0: no limit)")
+      ->option_text("SIZE")->transform(size);
+  command.add_option("--print", o.print, "Show the streams' content: ascii, hex or raw")
+      ->option_text("FORM")->check(CLI::IsMember({"ascii", "hex", "raw"}));
+  command.add_option("--print-bytes", o.print_bytes, "Bytes shown per direction (300; 0: all)")
+      ->option_text("N");
+  command.add_option("--gap-fill", o.gap_fill, "zero: zero bytes stand where a gap is in a file")
+      ->option_text("WITH")->check(CLI::IsMember({"zero"}));
+  command.add_flag("--json", o.json, "Flow records on standard output instead of lines");
+  command.add_flag("--sha256", o.sha256, "Add the SHA-256 of each direction to its record");
+  command.add_option("--stats", o.stats, "The ledger as JSON (default: stats.json under -o)")
+      ->option_text("FILE");
+  command.add_option("--burst", o.burst, "Packets per burst (32); results do not depend on it")
+      ->option_text("N")->check(CLI::Range(1U, kBurstMax));
+  command.add_flag("-q,--quiet", o.quiet, "Errors only");
+  command.add_flag("-v,--verbose", o.verbose, "Say more");
+}
+
+std::string check_options(const CommonOptions& o) {
+  if (o.quiet && o.verbose) return "-q and -v exclude each other";
+  if (!o.print.empty() && o.json) return "--print and --json exclude each other";
+  if (!o.print.empty() && o.print_bytes == 0 && o.out.empty()) {
+    return "--print-bytes 0 reads whole streams back from their files: give -o DIR as well";
+  }
+  return {};
+}
+
+EngineSettings engine_settings(const CommonOptions& o) {
+  EngineSettings s;
+  s.workers = o.workers == 0 ? default_workers() : o.workers;
+  s.burst = o.burst;
+  const std::uint64_t memory = o.memory == 0 ? quarter_of_ram() : o.memory;
+  // What is on its way to the writer needs little: the rest holds what came out of order.
+  s.export_memory = std::clamp<std::uint64_t>(memory / 4, std::uint64_t{1} << 20,
+                                              std::uint64_t{512} << 20);
+  s.shard.reorder_bytes = memory > s.export_memory ? memory - s.export_memory : memory / 2;
+  s.shard.max_flows = o.max_flows;
+  s.shard.idle_timeout = seconds(o.idle_timeout);
+  s.shard.syn_timeout = seconds(o.syn_timeout);
+  s.shard.closed_timeout = seconds(o.closed_timeout);
+  s.shard.checksum = o.checksum == "none"  ? ChecksumMode::None
+                     : o.checksum == "all" ? ChecksumMode::All
+                                           : ChecksumMode::Auto;
+  s.shard.tcp.overlap = *overlap_policy_from_name(o.overlap);
+  if (o.depth != 0) {
+    s.shard.tcp.depth = static_cast<StreamOffset>(
+        std::min<std::uint64_t>(o.depth, std::numeric_limits<StreamOffset>::max()));
+  }
+  s.shard.seed = random_seed();
+  return s;
+}
+
+SinkSettings sink_settings(const CommonOptions& o) {
+  SinkSettings s;
+  s.write = o.write;
+  s.standard_output = o.json ? StandardOutput::Json : StandardOutput::Lines;
+  s.sha256 = o.sha256 ? WithSha256::Yes : WithSha256::No;
+  s.streams.gap_fill = o.gap_fill == "zero" ? GapFill::Zero : GapFill::None;
+  s.print = o.print == "ascii" ? PrintMode::Ascii
+            : o.print == "hex" ? PrintMode::Hex
+            : o.print == "raw" ? PrintMode::Raw
+                               : PrintMode::None;
+  s.print_bytes = o.print_bytes;
+  return s;
+}
+
+}  // namespace flowloom

@@ -1,0 +1,59 @@
+// The options that read, live and run share, and how they become settings.
+#pragma once
+
+#include <CLI/CLI.hpp>
+
+#include <cstdint>
+#include <string>
+
+#include "runtime/engine.hpp"
+#include "sinks/sink_factory.hpp"
+
+namespace flowloom {
+
+/// Exit status (the contract): the highest of 2..5 that applies.
+enum class ExitStatus : int {
+  Ok = 0,
+  Usage = 1,
+  InputUnreadable = 2,
+  InputDamaged = 3,
+  WriterFailed = 4,
+  Unbalanced = 5
+};
+
+/// As the user gave them; defaults are the contract's.
+struct CommonOptions {
+  std::string out;
+  bool force = false;
+  std::string write;
+  std::string filter;
+  unsigned workers = 0;  ///< 0: cores - 1, at least 1
+  std::string overlap = "bsd";
+  std::string checksum = "auto";
+  double idle_timeout = 3600;
+  double syn_timeout = 10;
+  double closed_timeout = 60;
+  std::uint32_t max_flows = 1'000'000;
+  std::uint64_t memory = 0;  ///< 0: a quarter of RAM
+  std::uint64_t depth = 0;   ///< 0: no limit
+  std::string print;
+  std::uint64_t print_bytes = kPrintBytesDefault;
+  std::string gap_fill;
+  bool json = false;
+  bool sha256 = false;
+  std::string stats;
+  std::uint32_t burst = kBurstMax;
+  bool quiet = false;
+  bool verbose = false;
+};
+
+/// Registers them on a command.
+void add_common_options(CLI::App& command, CommonOptions& options);
+
+/// What is wrong between options, as one sentence; empty where nothing is.
+std::string check_options(const CommonOptions& options);
+
+EngineSettings engine_settings(const CommonOptions& options);
+SinkSettings sink_settings(const CommonOptions& options);
+
+}  // namespace flowloom

@@ -1,0 +1,52 @@
+#include "progress_bar.hpp"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <string>
+
+#include "session.hpp"
+
+namespace flowloom {
+
+namespace {
+
+/// Short runs show no bar at all.
+constexpr std::chrono::milliseconds kFirstShown{300};
+constexpr std::size_t kBarCells = 24;
+
+std::string bar(double part) {
+  const auto filled = static_cast<std::size_t>(part * kBarCells);
+  return std::string(filled, '#') + std::string(kBarCells - filled, '.');
+}
+
+}  // namespace
+
+ProgressBar::ProgressBar(When when) : enabled_(when != When::Never && isatty(STDERR_FILENO) == 1) {}
+
+void ProgressBar::show(const Progress& progress, const InputExtent& extent) {
+  const auto elapsed = std::chrono::steady_clock::now() - start_;
+  if (!enabled_ || elapsed < kFirstShown) return;
+  const double seconds = std::chrono::duration<double>(elapsed).count();
+  std::string line = "\r\x1b[K";
+  if (extent.bytes_total > 0) {
+    const double part = std::min(1.0, static_cast<double>(extent.bytes_read) /
+                                          static_cast<double>(extent.bytes_total));
+    line += fmt::format("[{}] {:3.0f} %  {:.1f} of {:.1f} MB  ", bar(part), part * 100,
+                        static_cast<double>(extent.bytes_read) / 1e6,
+                        static_cast<double>(extent.bytes_total) / 1e6);
+    if (part > 0) line += fmt::format("{:.0f} s left  ", seconds / part - seconds);
+  }
+  line += fmt::format("{:.2f} Mpps  {} connections",
+                      static_cast<double>(progress.packets) / 1e6 / seconds, progress.connections);
+  std::fputs(line.c_str(), stderr);
+  shown_ = true;
+}
+
+void ProgressBar::clear() {
+  if (shown_) std::fputs("\r\x1b[K", stderr);
+}
+
+}  // namespace flowloom

@@ -1,0 +1,49 @@
+// flowloom read: captures in, streams out. Needs no privilege, no hugepages, no NIC.
+#include <CLI/CLI.hpp>
+
+#include "commands.hpp"
+#include "io/capture_source.hpp"
+#include "options.hpp"
+#include "parse.hpp"
+#include "session.hpp"
+
+namespace flowloom {
+
+namespace {
+
+constexpr const char* kExamples = R"(
+Examples:
+  flowloom read capture.pcap                          a line per connection
+  flowloom read capture.pcapng.zst -o out             streams, flow records, ledger
+  flowloom read day/*.pcap -o out --sha256            rotated captures, merged by time
+  flowloom read capture.pcap --print ascii -f 'port 80'
+  tcpdump -w - | flowloom read - --json
+)";
+
+}  // namespace
+
+int read_command(std::span<char* const> arguments) {
+  CLI::App app("Reassembles the TCP streams of captures (pcap, pcapng; compressed too).",
+               "flowloom read");
+  CommonOptions options;
+  std::vector<std::string> captures;
+  app.add_option("CAPTURE", captures, "Capture files; - is standard input")->required();
+  add_common_options(app, options);
+  app.footer(kExamples);
+  if (const auto status = parse(app, arguments)) return *status;
+
+  Session session(options);
+  if (const ExitStatus s = session.prepare(); s != ExitStatus::Ok) return static_cast<int>(s);
+  CaptureSource source(captures);
+  ThreadLauncher launcher;
+  const ExitStatus status = session.run(
+      {&source}, launcher,
+      [&] {
+        const CaptureProgress p = source.progress();
+        return InputExtent{p.bytes_read, p.bytes_total};
+      },
+      [&] { return source.problems(); });
+  return static_cast<int>(status);
+}
+
+}  // namespace flowloom

@@ -1,0 +1,208 @@
+#include "session.hpp"
+
+#include <fmt/format.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+
+#include "progress_bar.hpp"
+#include "sinks/stats_file.hpp"
+
+namespace flowloom {
+
+namespace {
+
+volatile sig_atomic_t interrupts = 0;
+
+extern "C" void on_interrupt(int) {
+  constexpr int kInterrupted = 130;
+  interrupts = interrupts + 1;
+  if (interrupts > 1) _exit(kInterrupted);
+}
+
+void catch_interrupts() {
+  struct sigaction action {};
+  action.sa_handler = on_interrupt;
+  sigaction(SIGINT, &action, nullptr);
+  sigaction(SIGTERM, &action, nullptr);
+  signal(SIGPIPE, SIG_IGN); // a closed pipe is a failed write, reported as one
+}
+
+/// Hands the inlet's messages to the sinks and their memory back.
+class SinkWriter final : public MessageWriter, MessageOwner {
+ public:
+  explicit SinkWriter(WriterPipeline& pipeline) : pipeline_(pipeline) {}
+  void write(std::vector<StreamMessage*>& messages, WriterInlet& inlet) override {
+    inlet_ = &inlet;
+    pipeline_.consume(messages, *this);
+  }
+  void idle() override { pipeline_.flush(); }
+  void finish() override { pipeline_.finish(); }
+
+ private:
+  void give_back(std::span<StreamMessage* const> messages) override {
+    for (StreamMessage* message : messages) inlet_->done(message);
+  }
+  WriterPipeline& pipeline_;
+  WriterInlet* inlet_ = nullptr;
+};
+
+LedgerSnapshot snapshot_of(const Ledger& ledger) {
+  LedgerSnapshot s;
+  s.packets_received = ledger.received;
+  s.verdicts = ledger.verdicts;
+  s.payload_seen = ledger.tcp.payload_seen;
+  s.fates = ledger.tcp.fates;
+  s.connections_created = ledger.connections_created;
+  s.connections_closed = ledger.connections_closed;
+  for (std::size_t i = 0; i < kLimitNames.size(); ++i) {
+    if (ledger.limits[i]) s.limits.emplace_back(kLimitNames[i]);
+  }
+  return s;
+}
+
+ExitStatus worse(ExitStatus a, ExitStatus b) { return std::max(a, b); }
+
+}  // namespace
+
+void say(const std::string& sentence) {
+  std::fputs(fmt::format("flowloom: {}\n", sentence).c_str(), stderr);
+}
+
+ExitStatus Session::prepare() {
+  if (const std::string wrong = check_options(options_); !wrong.empty()) {
+    say(wrong);
+    return ExitStatus::Usage;
+  }
+  settings_ = engine_settings(options_);
+  if (!options_.filter.empty()) {
+    filter_.emplace(options_.filter);
+    if (filter_->error()) {
+      say(fmt::format("filter '{}': {}", options_.filter, *filter_->error()));
+      return ExitStatus::Usage;
+    }
+    settings_.filter = &*filter_;
+  }
+  SinkSettings sinks = sink_settings(options_);
+  if (!options_.out.empty()) {
+    folder_.emplace(options_.out,
+                    options_.force ? ExistingFiles::Replace : ExistingFiles::Refuse);
+    if (!folder_->valid()) {
+      say(folder_->error());
+      return ExitStatus::Usage;
+    }
+    sinks.folder = &*folder_;
+  }
+  SinkSet set = make_sinks(sinks);
+  if (!set.error.empty()) {
+    say(set.error);
+    return ExitStatus::Usage;
+  }
+  if (set.none) {
+    settings_.output = Export::None;
+    return ExitStatus::Ok;
+  }
+  const bool bytes = folder_.has_value() || !options_.print.empty() || options_.sha256;
+  settings_.output = bytes ? Export::RecordsAndBytes : Export::RecordsOnly;
+  pipeline_.emplace(std::move(set.sinks), HeavySettings{});
+  return ExitStatus::Ok;
+}
+
+ExitStatus Session::run(std::vector<PacketSource*> sources, Launcher& launcher,
+                        const std::function<InputExtent()>& extent,
+                        const std::function<std::vector<InputProblem>()>& problems) {
+  std::optional<SinkWriter> writer;
+  if (pipeline_) writer.emplace(*pipeline_);
+  Engine engine(settings_, sources, writer ? &*writer : nullptr);
+  if (options_.verbose) {
+    say(fmt::format("{} worker(s), {:.1f} MiB reserved", settings_.workers,
+                    static_cast<double>(engine.reserved_bytes()) / (1 << 20)));
+  }
+  catch_interrupts();
+  ProgressBar bar(options_.quiet ? ProgressBar::When::Never : ProgressBar::When::OnTerminal);
+  const auto start = std::chrono::steady_clock::now();
+  constexpr std::chrono::milliseconds kTick{100};
+  engine.run(launcher, kTick, [&](const Progress& progress) {
+    if (interrupts > 0) engine.stop();
+    bar.show(progress, extent());
+  });
+  bar.clear();
+  const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
+  return report(engine, sources, problems(), took.count());
+}
+
+ExitStatus Session::report(const Engine& engine, const std::vector<PacketSource*>& sources,
+                           const std::vector<InputProblem>& problems, double seconds) {
+  ExitStatus status = ExitStatus::Ok;
+  for (const InputProblem& problem : problems) {
+    say(problem.message);
+    status = worse(status, problem.severity == ProblemSeverity::Unreadable
+                               ? ExitStatus::InputUnreadable
+                               : ExitStatus::InputDamaged);
+  }
+  const Ledger ledger = engine.ledger();
+  LedgerSnapshot snapshot = snapshot_of(ledger);
+  for (const PacketSource* source : sources) {
+    snapshot.packets_missed += source->stats().missed;
+    snapshot.bad_timestamps += source->stats().bad_timestamps;
+  }
+  if (pipeline_) snapshot.writers = pipeline_->statuses();
+  for (const WriterStatus& w : snapshot.writers) {
+    if (w.first_error.empty()) continue;
+    say(fmt::format("writer {}: {}; {} records and {} bytes were lost", w.name, w.first_error,
+                    w.dropped, w.dropped_bytes));
+    status = worse(status, ExitStatus::WriterFailed);
+  }
+  if (!snapshot.limits.empty()) {
+    say(fmt::format("limits were reached ({}): raise --max-flows or --memory for results that do "
+                    "not depend on them",
+                    fmt::join(snapshot.limits, ", ")));
+  }
+  std::string stats = options_.stats;
+  if (stats.empty() && folder_) stats = folder_->path() + "/stats.json";
+  if (!stats.empty()) {
+    if (const std::string wrong = write_stats(snapshot, stats); !wrong.empty()) {
+      say(wrong);
+      status = worse(status, ExitStatus::WriterFailed);
+    }
+  }
+  if (!options_.quiet) print_summary(snapshot, seconds);
+  if (filter_ && options_.verbose && !filter_->unsupported().empty()) say(filter_->unsupported());
+  if (!ledger.balances()) {
+    say("the ledger does not balance: this is a defect of flowloom, please report it");
+    status = ExitStatus::Unbalanced;
+  }
+  return status;
+}
+
+void Session::print_summary(const LedgerSnapshot& s, double seconds) const {
+  const auto fate = [&](Fate f) { return s.fates[static_cast<std::size_t>(f)]; };
+  const auto row = [](const char* name, const std::string& value) {
+    std::fputs(fmt::format("{:<12}{}\n", name, value).c_str(), stderr);
+  };
+  std::string verdicts;
+  for (std::size_t i = 0; i < s.verdicts.size(); ++i) {
+    if (s.verdicts[i] == 0) continue;
+    verdicts += fmt::format("{}{} {}", verdicts.empty() ? "" : ", ", s.verdicts[i],
+                            kVerdictNames[i]);
+  }
+  row("packets", fmt::format("{} ({})", s.packets_received, verdicts.empty() ? "none" : verdicts));
+  std::string closed;
+  for (std::size_t i = 0; i < s.connections_closed.size(); ++i) {
+    if (s.connections_closed[i] == 0) continue;
+    closed += fmt::format("{}{} {}", closed.empty() ? "" : ", ", s.connections_closed[i],
+                          kCloseReasonNames[i]);
+  }
+  row("connections", fmt::format("{} ({})", s.connections_created, closed.empty() ? "none" : closed));
+  row("payload", fmt::format("{} bytes seen, {} delivered, {} repeated", s.payload_seen,
+                             fate(Fate::Delivered), fate(Fate::Duplicate)));
+  if (s.packets_missed > 0) row("missed", fmt::format("{} packets", s.packets_missed));
+  row("time", fmt::format("{:.2f} s, {:.2f} Mpps", seconds,
+                          static_cast<double>(s.packets_received) / 1e6 / std::max(seconds, 1e-9)));
+  if (folder_) row("files", folder_->path());
+}
+
+}  // namespace flowloom

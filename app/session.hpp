@@ -1,0 +1,58 @@
+// One run from set-up to exit status: output folder, sinks, engine, progress, ledger. What read,
+// run and live have in common once their sources exist.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "io/bpf_filter.hpp"
+#include "io/input_problem.hpp"
+#include "io/packet_source.hpp"
+#include "options.hpp"
+#include "runtime/engine.hpp"
+#include "sinks/output_folder.hpp"
+#include "sinks/writer_pipeline.hpp"
+
+namespace flowloom {
+
+/// How far the input is, where it has an end.
+struct InputExtent {
+  std::uint64_t bytes_read = 0;
+  std::uint64_t bytes_total = 0;  ///< 0: unknown
+};
+
+class Session {
+ public:
+  explicit Session(const CommonOptions& options) : options_(options) {}
+
+  /// Opens everything that can fail before the first packet. Returns a status other than Ok after
+  /// having said why on standard error.
+  ExitStatus prepare();
+
+  [[nodiscard]] EngineSettings& settings() { return settings_; }
+
+  /// Runs to the end of the input. `extent` is asked for while running; `problems` once at the
+  /// end.
+  ExitStatus run(std::vector<PacketSource*> sources, Launcher& launcher,
+                 const std::function<InputExtent()>& extent,
+                 const std::function<std::vector<InputProblem>()>& problems);
+
+ private:
+  ExitStatus report(const Engine& engine, const std::vector<PacketSource*>& sources,
+                    const std::vector<InputProblem>& problems, double seconds);
+  void print_summary(const LedgerSnapshot& ledger, double seconds) const;
+
+  const CommonOptions& options_;
+  EngineSettings settings_;
+  std::optional<BpfFilter> filter_;
+  std::optional<OutputFolder> folder_;
+  std::optional<WriterPipeline> pipeline_;
+};
+
+/// "flowloom: <sentence>" on standard error.
+void say(const std::string& sentence);
+
+}  // namespace flowloom

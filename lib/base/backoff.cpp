@@ -1,0 +1,24 @@
+#include "base/backoff.hpp"
+
+#include <immintrin.h>
+#include <sched.h>
+#include <time.h>
+
+#include <algorithm>
+
+namespace flowloom {
+
+void Backoff::wait() {
+  ++rounds_;
+  if (rounds_ <= kPauses) {
+    _mm_pause();
+  } else if (rounds_ <= kPauses + kYields) {
+    sched_yield();
+  } else {
+    const long slept = static_cast<long>(rounds_ - kPauses - kYields);
+    const timespec time{0, std::min(kShortestSleepNs * slept, kLongestSleepNs)};
+    nanosleep(&time, nullptr);
+  }
+}
+
+}  // namespace flowloom

@@ -1,0 +1,26 @@
+#include "base/memory.hpp"
+
+#include <sys/mman.h>
+
+namespace flowloom {
+
+namespace {
+// Below this a transparent huge page would mostly be waste.
+constexpr std::size_t kHugePageWorthwhile = std::size_t{8} << 20;
+}  // namespace
+
+ReservedMemory::ReservedMemory(std::size_t bytes) : bytes_(bytes) {
+  if (bytes == 0) return;
+  void* p = mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
+                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (p == MAP_FAILED) throw std::bad_alloc();
+  data_ = static_cast<std::byte*>(p);
+  // Fewer TLB misses where the kernel can give it; a refusal changes speed, not results.
+  if (bytes >= kHugePageWorthwhile) (void)madvise(p, bytes, MADV_HUGEPAGE);
+}
+
+ReservedMemory::~ReservedMemory() {
+  if (data_ != nullptr) munmap(data_, bytes_);
+}
+
+}  // namespace flowloom

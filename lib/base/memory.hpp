@@ -1,0 +1,53 @@
+// Reserved memory: sized at start, touched on first use, so a large limit costs address space only.
+#pragma once
+
+#include <cstddef>
+#include <new>
+#include <type_traits>
+#include <utility>
+
+namespace flowloom {
+
+/// Zero-filled, page-aligned anonymous memory. Throws std::bad_alloc where it cannot be reserved.
+class ReservedMemory {
+ public:
+  ReservedMemory() = default;
+  explicit ReservedMemory(std::size_t bytes);
+  ~ReservedMemory();
+  ReservedMemory(ReservedMemory&& other) noexcept
+      : data_(std::exchange(other.data_, nullptr)), bytes_(std::exchange(other.bytes_, 0)) {}
+  ReservedMemory& operator=(ReservedMemory&& other) noexcept {
+    std::swap(data_, other.data_);
+    std::swap(bytes_, other.bytes_);
+    return *this;
+  }
+
+  [[nodiscard]] std::byte* data() const { return data_; }
+  [[nodiscard]] std::size_t bytes() const { return bytes_; }
+
+ private:
+  std::byte* data_ = nullptr;
+  std::size_t bytes_ = 0;
+};
+
+/// A fixed array of T in reserved memory. T starts as all-zero bytes: nothing is constructed.
+template <class T>
+class ReservedArray {
+  static_assert(std::is_trivially_copyable_v<T> && std::is_trivially_destructible_v<T>);
+
+ public:
+  ReservedArray() = default;
+  explicit ReservedArray(std::size_t count) : memory_(count * sizeof(T)), count_(count) {}
+
+  T& operator[](std::size_t i) { return data()[i]; }
+  const T& operator[](std::size_t i) const { return data()[i]; }
+  [[nodiscard]] T* data() const { return reinterpret_cast<T*>(memory_.data()); }
+  [[nodiscard]] std::size_t size() const { return count_; }
+  [[nodiscard]] std::size_t bytes() const { return memory_.bytes(); }
+
+ private:
+  ReservedMemory memory_;
+  std::size_t count_ = 0;
+};
+
+}  // namespace flowloom

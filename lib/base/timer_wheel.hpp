@@ -1,0 +1,244 @@
+// A hashed timer wheel of object indices with lazy re-arming and exact firing order.
+//
+// Per packet nothing touches the wheel: an object's true deadline is asked for when its slot comes
+// round, and an object that lives on is filed again. Objects whose deadline lies in the current
+// tick wait in a small heap, so they fire in the exact order of (deadline, rank), and never later
+// than the packet that passes the deadline: a run decides the same for any burst size.
+#pragma once
+
+#include <algorithm>
+#include <bit>
+#include <cstdint>
+
+#include "base/check.hpp"
+#include "base/memory.hpp"
+#include "base/slab_pool.hpp"
+#include "base/time.hpp"
+
+namespace flowloom {
+
+class TimerWheel {
+ public:
+  /// 2^23 ns, 8.4 ms: fine enough that a tick holds few objects, coarse enough to skip through.
+  static constexpr unsigned kTickShift = 23;
+  /// Span of the wheel: 8192 ticks, 68.7 s. Longer deadlines are filed again on the way.
+  static constexpr std::uint32_t kSlots = 8192;
+  /// No deadline may be armed closer than this to the current time.
+  static constexpr Duration kShortestTimeout{std::int64_t{2} << kTickShift};
+
+  TimerWheel() = default;
+  explicit TimerWheel(std::uint32_t capacity)
+      : capacity_(capacity), nodes_(std::size_t{capacity} + kSlots), heap_(std::size_t{2} * capacity) {
+    for (std::uint32_t i = 0; i < kSlots; ++i) {
+      const std::uint32_t head = capacity_ + i;
+      nodes_[head] = Node{head, head, 0};
+    }
+  }
+
+  /// Files object `index` to be looked at by `deadline`. An object already filed earlier stays
+  /// where it is: it will be asked for its deadline there.
+  void arm(std::uint32_t index, Timestamp deadline) {
+    Node& node = nodes_[index];
+    if (node.place == kDue) return;
+    const std::uint32_t slot = slot_for(deadline);
+    if (node.place != kUnarmed) {
+      if (ticks_ahead(node.place - 1) <= ticks_ahead(slot)) return;
+      unlink(index);
+    }
+    link(index, slot);
+  }
+
+  void cancel(std::uint32_t index) {
+    Node& node = nodes_[index];
+    if (node.place != kUnarmed && node.place != kDue) unlink(index);
+    node.place = kUnarmed; // an entry left in the heap is recognised as stale
+  }
+
+  /// No object is due before this time.
+  [[nodiscard]] Timestamp next_due() const { return next_due_; }
+
+  /// Fires everything due at or before `now`, in order. Policy offers
+  ///   Timestamp deadline(index): the true deadline as of now,
+  ///   std::uint64_t rank(index): order among equal deadlines,
+  ///   void expire(index, deadline): called unarmed; may arm or cancel any object.
+  template <class Policy>
+  void advance(Timestamp now, Policy&& policy) {
+    if (!started_) {
+      started_ = true;
+      current_ = tick_of(now);
+    }
+    for (;;) {
+      fire_due(now, policy);
+      if (heap_size_ > 0) break;
+      if (!enter_next_tick(tick_of(now), policy)) break;
+    }
+    next_due_ = heap_size_ > 0 ? heap_[0].deadline : from_nanoseconds((current_ + 1) << kTickShift);
+  }
+
+  /// Fires every armed object in order of its true deadline, however far: the end of input.
+  template <class Policy>
+  void drain(Policy&& policy) {
+    for (std::uint32_t slot = 0; slot < kSlots; ++slot) {
+      while (nodes_[capacity_ + slot].next != capacity_ + slot) {
+        const std::uint32_t index = nodes_[capacity_ + slot].next;
+        unlink(index);
+        push_due(index, policy);
+      }
+    }
+    draining_ = true;
+    while (heap_size_ > 0) {
+      const Timestamp until = heap_[0].deadline;
+      current_ = std::max(current_, tick_of(until));
+      fire_due(until, policy);
+      collect_rearmed(policy);
+    }
+    draining_ = false;
+  }
+
+  [[nodiscard]] std::size_t bytes() const { return nodes_.bytes() + heap_.bytes(); }
+
+ private:
+  struct Node {
+    std::uint32_t next;
+    std::uint32_t prev;
+    std::uint16_t place; // kUnarmed, kDue, or slot + 1
+  };
+  struct Due {
+    Timestamp deadline;
+    std::uint64_t rank;
+    std::uint32_t index;
+    bool operator<(const Due& o) const { // std heaps keep the greatest on top
+      return deadline != o.deadline ? deadline > o.deadline : rank > o.rank;
+    }
+  };
+  static constexpr std::uint16_t kUnarmed = 0;
+  static constexpr std::uint16_t kDue = 0xffff;
+  static_assert(kSlots < kDue && std::has_single_bit(kSlots));
+
+  static std::int64_t tick_of(Timestamp t) { return to_nanoseconds(t) >> kTickShift; }
+  [[nodiscard]] std::uint32_t ticks_ahead(std::uint32_t slot) const {
+    return (slot - static_cast<std::uint32_t>(current_)) % kSlots;
+  }
+  [[nodiscard]] std::uint32_t slot_for(Timestamp deadline) const {
+    const std::int64_t tick = std::clamp(tick_of(deadline), current_ + 1, current_ + kSlots - 1);
+    return static_cast<std::uint32_t>(tick) % kSlots;
+  }
+
+  void link(std::uint32_t index, std::uint32_t slot) {
+    const std::uint32_t head = capacity_ + slot;
+    const std::uint32_t first = nodes_[head].next;
+    nodes_[index] = Node{first, head, static_cast<std::uint16_t>(slot + 1)};
+    nodes_[first].prev = index;
+    nodes_[head].next = index;
+    occupied_[slot / 64] |= std::uint64_t{1} << (slot % 64);
+    if (draining_) rearmed_ = true;
+  }
+  void unlink(std::uint32_t index) {
+    Node& node = nodes_[index];
+    nodes_[node.prev].next = node.next;
+    nodes_[node.next].prev = node.prev;
+    node.place = kUnarmed;
+  }
+
+  template <class Policy>
+  void push_due(std::uint32_t index, Policy& policy) {
+    nodes_[index].place = kDue;
+    FLOWLOOM_DCHECK(heap_size_ < heap_.size());
+    heap_[heap_size_++] = Due{policy.deadline(index), policy.rank(index), index};
+    std::push_heap(heap_.data(), heap_.data() + heap_size_);
+  }
+
+  template <class Policy>
+  void fire_due(Timestamp now, Policy& policy) {
+    while (heap_size_ > 0 && heap_[0].deadline <= now) {
+      const Due due = heap_[0];
+      std::pop_heap(heap_.data(), heap_.data() + heap_size_--);
+      if (nodes_[due.index].place != kDue) continue; // cancelled meanwhile
+      nodes_[due.index].place = kUnarmed;
+      const Timestamp deadline = policy.deadline(due.index);
+      if (deadline > due.deadline) { // it was heard of since
+        if (draining_) {
+          push_due(due.index, policy);
+        } else {
+          arm(due.index, deadline);
+        }
+      } else {
+        policy.expire(due.index, deadline);
+      }
+    }
+  }
+
+  /// Moves to the next occupied tick up to `last`; false when there is none.
+  template <class Policy>
+  bool enter_next_tick(std::int64_t last, Policy& policy) {
+    if (current_ >= last) return false;
+    const std::uint32_t ahead = next_occupied();
+    if (ahead == 0 || current_ + ahead > last) {
+      current_ = last;
+      return false;
+    }
+    current_ += ahead;
+    const std::uint32_t slot = static_cast<std::uint32_t>(current_) % kSlots;
+    const std::uint32_t head = capacity_ + slot;
+    occupied_[slot / 64] &= ~(std::uint64_t{1} << (slot % 64));
+    while (nodes_[head].next != head) {
+      const std::uint32_t index = nodes_[head].next;
+      unlink(index);
+      const Timestamp deadline = policy.deadline(index);
+      if (tick_of(deadline) > current_) {
+        arm(index, deadline); // lives on; never this slot again, so the loop ends
+      } else {
+        push_due(index, policy);
+      }
+    }
+    return true;
+  }
+
+  /// Ticks from the current one to the next occupied slot; 0 when no slot is occupied.
+  [[nodiscard]] std::uint32_t next_occupied() const {
+    const std::uint32_t start = static_cast<std::uint32_t>(current_ + 1) % kSlots;
+    std::uint32_t word = start / 64;
+    std::uint64_t bits = occupied_[word] & (~std::uint64_t{0} << (start % 64));
+    for (std::uint32_t n = 0; n <= kSlots / 64; ++n) {
+      if (bits != 0) {
+        const std::uint32_t slot = word * 64 + static_cast<std::uint32_t>(std::countr_zero(bits));
+        return ticks_ahead(slot);
+      }
+      word = (word + 1) % (kSlots / 64);
+      bits = occupied_[word];
+    }
+    return 0;
+  }
+
+  template <class Policy>
+  void collect_rearmed(Policy& policy) {
+    if (!rearmed_) return;
+    rearmed_ = false;
+    for (std::uint32_t word = 0; word < kSlots / 64; ++word) {
+      while (occupied_[word] != 0) {
+        const std::uint32_t slot =
+            word * 64 + static_cast<std::uint32_t>(std::countr_zero(occupied_[word]));
+        occupied_[word] &= occupied_[word] - 1;
+        const std::uint32_t head = capacity_ + slot;
+        while (nodes_[head].next != head) {
+          const std::uint32_t index = nodes_[head].next;
+          unlink(index);
+          push_due(index, policy);
+        }
+      }
+    }
+  }
+
+  std::uint32_t capacity_ = 0;
+  ReservedArray<Node> nodes_; // objects, then one list head per slot
+  ReservedArray<Due> heap_; // twice the objects: cancelled entries stay until their time
+  std::uint32_t heap_size_ = 0;
+  std::uint64_t occupied_[kSlots / 64] = {};
+  std::int64_t current_ = 0; // the tick that has been entered
+  Timestamp next_due_{kTimeMin};
+  bool started_ = false;
+  bool draining_ = false;
+  bool rearmed_ = false;
+};
+
+}  // namespace flowloom

@@ -1,0 +1,44 @@
+// The blocks and messages of one worker's exporter: size classes, fixed at start.
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+#include "base/memory.hpp"
+#include "export/stream_message.hpp"
+
+namespace flowloom {
+
+/// Only its worker takes and gives back; what the writer is done with comes home over a ring.
+class ExportMemory {
+ public:
+  static constexpr std::array<std::uint32_t, 4> kClassBytes = {128, 512, 2048, 8192};
+
+  /// Shares `bytes` among the classes, most to the largest.
+  explicit ExportMemory(std::uint64_t bytes);
+
+  /// A block for about `wanted` bytes: of the class that fits, else the nearest that is left;
+  /// nullptr when nothing is left.
+  ExportBlock* take(std::size_t wanted);
+  void give_back(ExportBlock* block);
+  void give_back(BlockChain& chain);
+
+  /// Bytes of payload room that are in use.
+  [[nodiscard]] std::uint64_t in_use() const { return in_use_; }
+  [[nodiscard]] std::uint64_t capacity() const { return capacity_; }
+  [[nodiscard]] bool pressed() const { return in_use_ > capacity_ / 4 * 3; }
+
+ private:
+  struct SizeClass {
+    ReservedMemory memory;
+    std::uint64_t fresh = 0;  ///< bytes of `memory` that were ever handed out
+    ExportBlock* free = nullptr;
+  };
+  ExportBlock* take_from(std::size_t size_class);
+
+  std::array<SizeClass, kClassBytes.size()> classes_;
+  std::uint64_t in_use_ = 0;
+  std::uint64_t capacity_ = 0;
+};
+
+}  // namespace flowloom

@@ -1,0 +1,255 @@
+#include "export/exporter.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <new>
+
+#include "base/backoff.hpp"
+#include "base/check.hpp"
+
+namespace flowloom {
+
+namespace {
+
+/// A direction that has gathered this much is posted: longer streams flow, shorter ones wait for
+/// their connection's end.
+constexpr std::uint64_t kProgressBytes = 64 * 1024;
+/// Blocks of listed gaps per connection; further gaps are counted only.
+constexpr std::uint32_t kMaxGapBlocks = 64;
+
+ByteView as_bytes(const Gap& gap) {
+  return {reinterpret_cast<const std::uint8_t*>(&gap), sizeof gap};
+}
+
+}  // namespace
+
+Exporter::Exporter(const ExporterConfig& config)
+    : config_(config),
+      memory_(config.memory),
+      slots_(config.max_flows),
+      message_memory_(config.messages * sizeof(StreamMessage)),
+      to_writer_(config.messages),
+      from_writer_(config.messages) {
+  auto* messages = reinterpret_cast<StreamMessage*>(message_memory_.data());
+  for (std::uint32_t i = config.messages; i-- > 0;) {
+    StreamMessage* message = new (&messages[i]) StreamMessage;
+    message->data[0].first = reinterpret_cast<ExportBlock*>(free_messages_);
+    free_messages_ = message;
+  }
+}
+
+Exporter::~Exporter() = default;
+
+Interest Exporter::on_open(const EventKey&, const ConnectionView&, ConsumerSlot&) {
+  return config_.bytes_wanted ? Interest::Bytes : Interest::Events;
+}
+
+// ConsumerSlot holds the index of the connection's Slot plus one; 0 = nothing gathered.
+Exporter::Slot& Exporter::slot_of(const ConnectionView& view, ConsumerSlot& slot) {
+  if (slot == 0) {
+    slot = slots_.take() + 1;
+    FLOWLOOM_CHECK(slot != 0); // one per connection at most
+    slots_[slot - 1].handle = view.handle();
+  }
+  if (!slots_[slot - 1].gathering) link_newest(slot);
+  return slots_[slot - 1];
+}
+
+void Exporter::link_newest(std::uint32_t slot) {
+  Slot& s = slots_[slot - 1];
+  s.gathering = true;
+  s.older = newest_;
+  s.newer = 0;
+  if (newest_ != 0) slots_[newest_ - 1].newer = slot;
+  newest_ = slot;
+  if (oldest_ == 0) oldest_ = slot;
+}
+
+void Exporter::unlink(std::uint32_t slot) {
+  Slot& s = slots_[slot - 1];
+  if (!s.gathering) return;
+  s.gathering = false;
+  (s.older != 0 ? slots_[s.older - 1].newer : oldest_) = s.newer;
+  (s.newer != 0 ? slots_[s.newer - 1].older : newest_) = s.older;
+}
+
+void Exporter::on_data(const EventKey& key, const ConnectionView& view, ConsumerSlot& slot,
+                       Direction d, StreamOffset offset, ByteView bytes) {
+  Slot& s = slot_of(view, slot);
+  const unsigned i = index_of(d);
+  if (s.data[i].bytes == 0 && s.gaps[i].bytes == 0) s.data_offset[i] = offset;
+  s.next_offset[i] = offset + static_cast<StreamOffset>(bytes.size());
+  append(key, view, slot, s.data[i], bytes);
+  if (s.data[i].bytes >= kProgressBytes) post_progress(key, view, slot);
+  if (memory_.pressed()) {
+    was_pressed_ = true;
+    if (!reclaim() && memory_.pressed() && oldest_ != 0) post_progress(key, view, oldest_);
+  }
+}
+
+void Exporter::on_gap(const EventKey& key, const ConnectionView& view, ConsumerSlot& slot,
+                      Direction d, const Gap& gap) {
+  Slot& s = slot_of(view, slot);
+  const unsigned i = index_of(d);
+  if (s.data[i].bytes == 0 && s.gaps[i].bytes == 0) s.data_offset[i] = gap.offset;
+  s.next_offset[i] = gap.offset + gap.length;
+  // A gap never straddles two blocks, so that readers can take whole ones.
+  const ExportBlock* last = s.gaps[i].last;
+  const bool fits = last != nullptr && last->capacity - last->used >= sizeof gap;
+  if (!fits && s.gap_blocks >= kMaxGapBlocks) {
+    ++s.unlisted_gaps;
+    return;
+  }
+  if (!fits) {
+    ExportBlock* block = wait_for_block(key, view, slot, sizeof gap * 4);
+    ++s.gap_blocks;
+    (s.gaps[i].last != nullptr ? s.gaps[i].last->next : s.gaps[i].first) = block;
+    s.gaps[i].last = block;
+  }
+  ExportBlock* block = s.gaps[i].last;
+  std::memcpy(block->data() + block->used, as_bytes(gap).data(), sizeof gap);
+  block->used += sizeof gap;
+  s.gaps[i].bytes += sizeof gap;
+}
+
+void Exporter::append(const EventKey& key, const ConnectionView& view, std::uint32_t slot,
+                      BlockChain& chain, ByteView bytes) {
+  while (!bytes.empty()) {
+    ExportBlock* block = chain.last;
+    if (block == nullptr || block->used == block->capacity) {
+      // Grow with the stream: the next block as large as what is there already.
+      block = wait_for_block(key, view, slot, std::max<std::size_t>(bytes.size(), chain.bytes));
+      (chain.last != nullptr ? chain.last->next : chain.first) = block;
+      chain.last = block;
+    }
+    const std::size_t size = std::min<std::size_t>(bytes.size(), block->capacity - block->used);
+    std::memcpy(block->data() + block->used, bytes.data(), size);
+    block->used += static_cast<std::uint32_t>(size);
+    chain.bytes += size;
+    bytes = bytes.subspan(size);
+  }
+}
+
+// Offline nothing may be lost: what is gathered is posted, oldest first, until the writer has
+// given memory back.
+ExportBlock* Exporter::wait_for_block(const EventKey& key, const ConnectionView& view,
+                                      std::uint32_t slot, std::size_t wanted) {
+  if (ExportBlock* block = memory_.take(wanted)) return block;
+  was_pressed_ = true;
+  Backoff backoff;
+  for (;;) {
+    if (reclaim()) {
+      if (ExportBlock* block = memory_.take(wanted)) return block;
+    }
+    if (oldest_ != 0 && oldest_ != slot) {
+      post_progress(key, view, oldest_);
+    } else {
+      ++waits_;
+      backoff.wait();
+    }
+  }
+}
+
+StreamMessage* Exporter::take_message() {
+  Backoff backoff;
+  while (free_messages_ == nullptr) {
+    if (reclaim() && free_messages_ != nullptr) break;
+    ++waits_;
+    backoff.wait();
+  }
+  StreamMessage* message = free_messages_;
+  free_messages_ = reinterpret_cast<StreamMessage*>(message->data[0].first);
+  message->data[0] = BlockChain{};
+  return message;
+}
+
+void Exporter::move_to_message(Slot& slot, StreamMessage& message) {
+  for (unsigned i = 0; i < 2; ++i) {
+    message.data[i] = slot.data[i];
+    message.gaps[i] = slot.gaps[i];
+    message.data_offset[i] = slot.data[i].bytes + slot.gaps[i].bytes > 0 ? slot.data_offset[i]
+                                                                         : slot.next_offset[i];
+    slot.data[i] = BlockChain{};
+    slot.gaps[i] = BlockChain{};
+  }
+  message.first = !slot.posted;
+  message.unlisted_gaps = slot.unlisted_gaps;
+  message.worker = config_.worker;
+}
+
+void Exporter::post_progress(const EventKey& key, const ConnectionView& view,
+                             std::uint32_t slot) {
+  StreamMessage* message = take_message();
+  Slot& s = slots_[slot - 1];
+  message->key = key;
+  message->kind = StreamMessage::Kind::Progress;
+  view.describe_other(s.handle, message->record);
+  move_to_message(s, *message);
+  s.posted = true;
+  unlink(slot);
+  post(message);
+}
+
+void Exporter::on_close(const EventKey& key, const ConnectionView& view, ConsumerSlot& slot) {
+  StreamMessage* message = take_message();
+  message->key = key;
+  message->kind = StreamMessage::Kind::Close;
+  message->worker = config_.worker;
+  message->first = true;
+  message->unlisted_gaps = 0;
+  view.describe(message->record);
+  if (slot != 0) {
+    move_to_message(slots_[slot - 1], *message);
+    unlink(slot);
+    slots_.give_back(slot - 1);
+    slot = 0;
+  } else {
+    for (unsigned i = 0; i < 2; ++i) {
+      message->data[i] = message->gaps[i] = BlockChain{};
+      message->data_offset[i] = 0;
+    }
+  }
+  post(message);
+}
+
+void Exporter::post(StreamMessage* message) {
+  void* item = message;
+  // As many messages as ring entries: there is always room.
+  FLOWLOOM_CHECK(to_writer_.push(&item, 1) == 1);
+}
+
+bool Exporter::reclaim() {
+  void* items[64];
+  bool any = false;
+  for (std::uint32_t n = 0; (n = from_writer_.pop(items, 64)) > 0;) {
+    any = true;
+    for (std::uint32_t i = 0; i < n; ++i) {
+      auto* message = static_cast<StreamMessage*>(items[i]);
+      for (unsigned d = 0; d < 2; ++d) {
+        memory_.give_back(message->data[d]);
+        memory_.give_back(message->gaps[d]);
+      }
+      message->data[0].first = reinterpret_cast<ExportBlock*>(free_messages_);
+      free_messages_ = message;
+    }
+  }
+  return any;
+}
+
+void Exporter::on_watermark(const EventKey& watermark) {
+  reclaim();
+  watermark_.publish(watermark.clock, watermark.number);
+}
+
+void Exporter::finish() { finished_.store(true, std::memory_order_release); }
+
+std::uint32_t Exporter::receive(StreamMessage** messages, std::uint32_t count) {
+  return to_writer_.pop(reinterpret_cast<void**>(messages), count);
+}
+
+void Exporter::return_message(StreamMessage* message) {
+  void* item = message;
+  FLOWLOOM_CHECK(from_writer_.push(&item, 1) == 1);
+}
+
+}  // namespace flowloom

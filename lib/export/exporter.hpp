@@ -1,0 +1,99 @@
+// The worker's end of the way to the writer core: gathers a connection's bytes in blocks and
+// posts messages. A connection that fits its blocks is one message, posted when it ends.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+
+#include "base/slab_pool.hpp"
+#include "export/export_memory.hpp"
+#include "export/spsc_ring.hpp"
+#include "export/stream_message.hpp"
+#include "export/watermark.hpp"
+#include "stream/consumer.hpp"
+
+namespace flowloom {
+
+struct ExporterConfig {
+  std::uint16_t worker = 0;
+  std::uint32_t max_flows = 1'000'000;
+  std::uint64_t memory = std::uint64_t{64} << 20;  ///< for blocks
+  std::uint32_t messages = 8192;                   ///< on their way at most
+  bool bytes_wanted = true;                        ///< false: records only
+};
+
+/// Runs on the worker's thread, but for return_message(), finished-flag and watermark reads of
+/// the writer. When memory is short it first posts what is gathered, then waits for the writer
+/// (offline: nothing is lost).
+class Exporter final : public StreamConsumer {
+ public:
+  explicit Exporter(const ExporterConfig& config);
+  ~Exporter() override;
+
+  Interest on_open(const EventKey&, const ConnectionView&, ConsumerSlot&) override;
+  void on_data(const EventKey&, const ConnectionView&, ConsumerSlot&, Direction, StreamOffset,
+               ByteView) override;
+  void on_gap(const EventKey&, const ConnectionView&, ConsumerSlot&, Direction,
+              const Gap&) override;
+  void on_close(const EventKey&, const ConnectionView&, ConsumerSlot&) override;
+  void on_watermark(const EventKey&) override;
+
+  /// Everything has been posted; nothing follows.
+  void finish();
+
+  // For the writer's thread.
+  std::uint32_t receive(StreamMessage** messages, std::uint32_t count);
+  void return_message(StreamMessage* message);
+  [[nodiscard]] EventKey watermark() const { return watermark_.read(); }
+  [[nodiscard]] bool finished() const { return finished_.load(std::memory_order_acquire); }
+
+  /// Whether export memory ever ran short, so that message borders depended on it.
+  [[nodiscard]] bool was_pressed() const { return was_pressed_; }
+  /// Times that the worker had to wait for the writer.
+  [[nodiscard]] std::uint64_t waits() const { return waits_; }
+
+ private:
+  /// What a connection has gathered since its last message.
+  struct Slot {
+    BlockChain data[2];
+    BlockChain gaps[2];
+    StreamOffset data_offset[2];
+    StreamOffset next_offset[2];
+    std::uint64_t unlisted_gaps;
+    std::uint32_t gap_blocks;
+    std::uint32_t handle;
+    std::uint32_t older;  // list of gathering slots by age, as indices plus one
+    std::uint32_t newer;
+    bool gathering;       // holds bytes or gaps, so it is in the list
+    bool posted;          // a Progress message went out
+  };
+
+  Slot& slot_of(const ConnectionView& view, ConsumerSlot& slot);
+  void append(const EventKey& key, const ConnectionView& view, std::uint32_t slot,
+              BlockChain& chain, ByteView bytes);
+  ExportBlock* wait_for_block(const EventKey& key, const ConnectionView& view, std::uint32_t slot,
+                              std::size_t wanted);
+  void post_progress(const EventKey& key, const ConnectionView& view, std::uint32_t slot);
+  StreamMessage* take_message();
+  void move_to_message(Slot& slot, StreamMessage& message);
+  void post(StreamMessage* message);
+  bool reclaim();
+  void unlink(std::uint32_t slot);
+  void link_newest(std::uint32_t slot);
+
+  const ExporterConfig config_;
+  ExportMemory memory_;
+  SlabPool<Slot> slots_;
+  std::uint32_t oldest_ = 0;
+  std::uint32_t newest_ = 0;
+  ReservedMemory message_memory_;
+  StreamMessage* free_messages_ = nullptr; // chained through data[0].first
+  SpscRing to_writer_;
+  SpscRing from_writer_;
+  bool was_pressed_ = false;
+  std::uint64_t waits_ = 0;
+  Watermark watermark_;
+  alignas(64) std::atomic<bool> finished_{false};
+};
+
+}  // namespace flowloom

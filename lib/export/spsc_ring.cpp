@@ -1,0 +1,36 @@
+#include "export/spsc_ring.hpp"
+
+#include <rte_ring.h>
+
+#include <bit>
+#include <cstdlib>
+#include <new>
+
+namespace flowloom {
+
+SpscRing::SpscRing(std::uint32_t capacity) {
+  const std::uint32_t slots = std::bit_ceil(capacity + 1);
+  const ssize_t bytes = rte_ring_get_memsize(slots);
+  // Two cache lines: rte_ring keeps producer and consumer apart and expects to be aligned so.
+  constexpr std::size_t kAlignment = 2 * RTE_CACHE_LINE_SIZE;
+  const std::size_t rounded = (static_cast<std::size_t>(bytes) + kAlignment - 1) & ~(kAlignment - 1);
+  ring_ = bytes < 0 ? nullptr : static_cast<rte_ring*>(std::aligned_alloc(kAlignment, rounded));
+  if (ring_ == nullptr || rte_ring_init(ring_, "spsc", slots, RING_F_SP_ENQ | RING_F_SC_DEQ) != 0) {
+    std::free(ring_);
+    throw std::bad_alloc();
+  }
+}
+
+SpscRing::~SpscRing() { std::free(ring_); }
+
+std::uint32_t SpscRing::push(void* const* items, std::uint32_t count) {
+  return rte_ring_sp_enqueue_burst(ring_, items, count, nullptr);
+}
+
+std::uint32_t SpscRing::pop(void** items, std::uint32_t count) {
+  return rte_ring_sc_dequeue_burst(ring_, items, count, nullptr);
+}
+
+std::uint32_t SpscRing::size() const { return rte_ring_count(ring_); }
+
+}  // namespace flowloom

@@ -1,0 +1,50 @@
+// What crosses the ring from a worker to the writer core.
+#pragma once
+
+#include <cstdint>
+
+#include "stream/consumer.hpp"
+
+namespace flowloom {
+
+/// A run of export memory; the bytes follow the header. Blocks of a chain are in stream order.
+struct ExportBlock {
+  ExportBlock* next = nullptr;
+  std::uint32_t used = 0;      ///< bytes filled
+  std::uint32_t capacity = 0;  ///< bytes that fit
+  std::uint16_t size_class = 0;
+
+  [[nodiscard]] std::uint8_t* data() { return reinterpret_cast<std::uint8_t*>(this + 1); }
+  [[nodiscard]] const std::uint8_t* data() const {
+    return reinterpret_cast<const std::uint8_t*>(this + 1);
+  }
+  [[nodiscard]] ByteView bytes() const { return {data(), used}; }
+};
+
+/// A singly linked chain of blocks.
+struct BlockChain {
+  ExportBlock* first = nullptr;
+  ExportBlock* last = nullptr;
+  std::uint64_t bytes = 0;
+};
+
+/// News of one connection. A connection that fits its blocks travels as one Close message; a
+/// longer one sends Progress messages first. In every message: for each direction d, `data[d]`
+/// holds delivered bytes that continue the messages before it, and `gaps[d]` holds Gap structs (packed,
+/// in ascending offset) announced since the message before it. To find where data bytes stand:
+/// the stream position runs from `data_offset[d]`, jumping over the gaps as they are met.
+struct StreamMessage {
+  enum class Kind : std::uint8_t { Progress, Close };
+
+  EventKey key;
+  Kind kind = Kind::Close;
+  bool first = true;               ///< no earlier message of this connection
+  std::uint16_t worker = 0;        ///< whose pools its memory belongs to
+  std::uint64_t unlisted_gaps = 0; ///< gaps of the connection for which no list memory was left
+  BlockChain data[2];
+  BlockChain gaps[2];
+  StreamOffset data_offset[2] = {0, 0};
+  ConnectionRecord record;         ///< final in a Close message, a snapshot in a Progress message
+};
+
+}  // namespace flowloom

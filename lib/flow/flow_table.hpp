@@ -1,0 +1,135 @@
+// Key to index: an open-addressing table of cache-line buckets, for one lcore.
+//
+// A bucket is one line: ten 16-bit tags, ten 32-bit indices and an overflow count, the number of
+// entries that hash here (or before) but had to be stored further on. A lookup compares all tags
+// at once, touches the object only where a tag agrees, and goes on to the next bucket only while
+// the overflow count says so; erasing leaves no tombstones. The table does not know what an
+// object is: KeyOf turns an index into its FlowKey.
+#pragma once
+
+#include <emmintrin.h>
+
+#include <bit>
+#include <cstdint>
+
+#include "base/check.hpp"
+#include "base/memory.hpp"
+#include "base/slab_pool.hpp"
+#include "net/five_tuple.hpp"
+
+namespace flowloom {
+
+template <class KeyOf>
+class FlowTable {
+ public:
+  /// Longest run of buckets an entry may be away from home.
+  static constexpr std::uint32_t kMaxProbe = 16;
+  static constexpr std::uint32_t kSlotsPerBucket = 10;
+
+  FlowTable() = default;
+  /// Room for `capacity` entries at a load of at most 0.8 of the slots.
+  FlowTable(std::uint32_t capacity, KeyOf key_of)
+      : key_of_(key_of), buckets_(bucket_count(capacity)), mask_(buckets_.size() - 1) {}
+
+  void prefetch(std::uint64_t hash) const { __builtin_prefetch(&buckets_[hash & mask_]); }
+
+  /// The index of the first entry whose tag agrees, for prefetching its object; or kNoIndex.
+  [[nodiscard]] std::uint32_t candidate(std::uint64_t hash) const {
+    const Bucket& bucket = buckets_[hash & mask_];
+    const std::uint32_t hits = matching(bucket, tag_of(hash));
+    return hits != 0 ? bucket.index[std::countr_zero(hits)] : kNoIndex;
+  }
+
+  /// The index stored under `key`, or kNoIndex.
+  [[nodiscard]] std::uint32_t find(const FlowKey& key, std::uint64_t hash) const {
+    const std::uint16_t tag = tag_of(hash);
+    std::uint64_t at = hash & mask_;
+    for (std::uint32_t probe = 0; probe < kMaxProbe; ++probe) {
+      const Bucket& bucket = buckets_[at];
+      for (std::uint32_t hits = matching(bucket, tag); hits != 0; hits &= hits - 1) {
+        const std::uint32_t index = bucket.index[std::countr_zero(hits)];
+        if (key_of_(index) == key) return index;
+      }
+      if (bucket.overflow == 0) return kNoIndex;
+      at = (at + 1) & mask_;
+    }
+    return kNoIndex;
+  }
+
+  /// Stores `index`; false when kMaxProbe buckets in a row are full.
+  /// Preconditions: no entry with the same key.
+  bool insert(std::uint64_t hash, std::uint32_t index) {
+    const std::uint64_t home = hash & mask_;
+    for (std::uint32_t probe = 0; probe < kMaxProbe; ++probe) {
+      Bucket& bucket = buckets_[(home + probe) & mask_];
+      const std::uint32_t free = matching(bucket, kEmpty);
+      if (free == 0) continue;
+      const int slot = std::countr_zero(free);
+      bucket.tag[slot] = tag_of(hash);
+      bucket.index[slot] = index;
+      for (std::uint32_t passed = 0; passed < probe; ++passed) {
+        ++buckets_[(home + passed) & mask_].overflow;
+      }
+      ++size_;
+      return true;
+    }
+    return false;
+  }
+
+  /// Preconditions: `index` is stored under `hash`.
+  void erase(std::uint64_t hash, std::uint32_t index) {
+    const std::uint64_t home = hash & mask_;
+    for (std::uint32_t probe = 0; probe < kMaxProbe; ++probe) {
+      Bucket& bucket = buckets_[(home + probe) & mask_];
+      for (std::uint32_t hits = matching(bucket, tag_of(hash)); hits != 0; hits &= hits - 1) {
+        const int slot = std::countr_zero(hits);
+        if (bucket.index[slot] != index) continue;
+        bucket.tag[slot] = kEmpty;
+        for (std::uint32_t passed = 0; passed < probe; ++passed) {
+          --buckets_[(home + passed) & mask_].overflow;
+        }
+        --size_;
+        return;
+      }
+    }
+    FLOWLOOM_CHECK(!"erased entry is in the table");
+  }
+
+  [[nodiscard]] std::uint32_t size() const { return size_; }
+  [[nodiscard]] std::size_t bytes() const { return buckets_.bytes(); }
+
+ private:
+  struct alignas(64) Bucket {
+    std::uint16_t tag[kSlotsPerBucket];
+    std::uint16_t overflow;
+    std::uint32_t index[kSlotsPerBucket];
+  };
+  static_assert(sizeof(Bucket) == 64, "one cache line");
+  static constexpr std::uint16_t kEmpty = 0;
+
+  static std::size_t bucket_count(std::uint32_t capacity) {
+    return std::bit_ceil(std::size_t{capacity} / (kSlotsPerBucket * 8 / 10) + 1);
+  }
+  /// The tag comes from the high bits, the bucket from the low ones; 0 means empty.
+  static std::uint16_t tag_of(std::uint64_t hash) {
+    const auto tag = static_cast<std::uint16_t>(hash >> 48);
+    return tag == kEmpty ? std::uint16_t{1} : tag;
+  }
+  /// Bit i set where tag[i] == tag. Two overlapping 8-lane compares cover the ten tags.
+  static std::uint32_t matching(const Bucket& bucket, std::uint16_t tag) {
+    const __m128i wanted = _mm_set1_epi16(static_cast<short>(tag));
+    const __m128i low = _mm_loadu_si128(reinterpret_cast<const __m128i*>(bucket.tag));
+    const __m128i high = _mm_loadu_si128(reinterpret_cast<const __m128i*>(bucket.tag + 2));
+    const __m128i both =
+        _mm_packs_epi16(_mm_cmpeq_epi16(low, wanted), _mm_cmpeq_epi16(high, wanted));
+    const auto mask = static_cast<std::uint32_t>(_mm_movemask_epi8(both));
+    return (mask & 0xff) | ((mask >> 6) & 0x300);
+  }
+
+  KeyOf key_of_{};
+  ReservedArray<Bucket> buckets_;
+  std::uint64_t mask_ = 0;
+  std::uint32_t size_ = 0;
+};
+
+}  // namespace flowloom

@@ -1,0 +1,392 @@
+#include "io/ethdev_source.hpp"
+
+#include <fmt/format.h>
+#include <rte_ethdev.h>
+#include <rte_ether.h>
+#include <rte_mbuf.h>
+#include <rte_mbuf_dyn.h>
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <ctime>
+#include <functional>
+
+#include "base/check.hpp"
+
+namespace flowloom {
+
+namespace {
+
+constexpr std::uint32_t kNoScratch = 0xffffffff;
+constexpr std::int64_t kNanosecondsPerMicrosecond = 1000;
+constexpr std::int64_t kMicrosecondsPerSecond = 1'000'000;
+constexpr std::int64_t kNanosecondsPerSecond = 1'000'000'000;
+
+Timestamp system_clock_now() {
+  timespec now{};
+  clock_gettime(CLOCK_REALTIME, &now);
+  return from_nanoseconds(now.tv_sec * kNanosecondsPerSecond + now.tv_nsec);
+}
+
+// libpcap reads the 32 bits of a pcap file's seconds as signed; they are not (2038 to 2106).
+// Otherwise recorded seconds are whatever a hostile file says: the product saturates.
+Timestamp from_microseconds(std::int64_t us) {
+  constexpr std::int64_t kHalfRange = (std::int64_t{1} << 31) * kMicrosecondsPerSecond;
+  if (us < 0 && us >= -kHalfRange) us += 2 * kHalfRange;
+  std::int64_t ns = 0;
+  if (__builtin_mul_overflow(us, kNanosecondsPerMicrosecond, &ns)) {
+    return us > 0 ? kTimeMax : kTimeMin;
+  }
+  return from_nanoseconds(ns);
+}
+
+// What the hardware says about the TCP or UDP checksum. "None" is the wording for a frame that
+// never was on a wire (virtio): its data are verified, its checksum field is not filled.
+std::uint8_t checksum_flags(std::uint64_t offload_flags) {
+  switch (offload_flags & RTE_MBUF_F_RX_L4_CKSUM_MASK) {
+    case RTE_MBUF_F_RX_L4_CKSUM_GOOD:
+    case RTE_MBUF_F_RX_L4_CKSUM_NONE:
+      return packet_flags::kChecksumGood;
+    case RTE_MBUF_F_RX_L4_CKSUM_BAD:
+      return packet_flags::kChecksumBad;
+    default:
+      return 0;
+  }
+}
+
+}  // namespace
+
+std::uint32_t ethdev_lookahead(std::size_t queues) {
+  const std::size_t share = ethdev_limits::kLookaheadTotal / std::max<std::size_t>(queues, 1);
+  return static_cast<std::uint32_t>(std::clamp<std::size_t>(share, 1, kBurstMax));
+}
+
+std::uint32_t ethdev_mbufs_held(const EthdevSettings& settings) {
+  const auto queues = static_cast<std::uint32_t>(settings.queues.size());
+  return settings.held_max + queues * ethdev_lookahead(queues) * ethdev_limits::kSegmentsMax;
+}
+
+/// One receive queue and the packets read from it that were not handed over yet.
+struct EthdevSource::Queue {
+  EthdevQueue config;
+  std::uint32_t port_index = 0;
+  bool open = true;
+  PacketClockRule rule;
+  std::uint64_t received = 0;
+  std::uint32_t next = 0;  // pending packets are [next, count)
+  std::uint32_t count = 0;
+  std::array<rte_mbuf*, kBurstMax> mbufs{};
+  std::array<Timestamp, kBurstMax> stamps{};
+  std::array<Timestamp, kBurstMax> clocks{};
+
+  [[nodiscard]] bool has_pending() const { return next < count; }
+};
+
+/// A port's counters as they were last looked at.
+struct EthdevSource::PortCounts {
+  std::uint16_t port = 0;
+  bool counted_here = false;  // the source of queue 0 reports what the port missed
+  std::uint64_t missed_before = 0;
+  std::uint64_t errors = 0;
+  std::uint64_t without_mbuf = 0;
+};
+
+/// What a frame that was handed over occupies: an mbuf, or scratch up to an end.
+struct EthdevSource::Held {
+  rte_mbuf* mbuf = nullptr;
+  std::uint32_t scratch_end = kNoScratch;
+};
+
+EthdevSource::EthdevSource(EthdevSettings settings)
+    : settings_(std::move(settings)), lookahead_(ethdev_lookahead(settings_.queues.size())) {
+  FLOWLOOM_CHECK(settings_.held_max >= kBurstMax);
+  FLOWLOOM_CHECK(settings_.scratch_bytes >= ethdev_limits::kFrameMax);
+  held_.resize(settings_.held_max);
+  scratch_ = std::make_unique_for_overwrite<std::uint8_t[]>(settings_.scratch_bytes);
+  // Idempotent: finds what net_pcap registered, so the order of set-up does not matter.
+  rte_mbuf_dyn_rx_timestamp_register(&stamp_offset_, &stamp_flag_);
+  find_ports();
+  merging_ = std::all_of(queues_.begin(), queues_.end(), [](const Queue& queue) {
+    return queue.config.end == QueueEnd::EndOfFile;
+  });
+  if (merging_) {
+    heap_.reserve(queues_.size());
+    unfilled_.reserve(queues_.size());
+    for (std::uint32_t i = 0; i < queues_.size(); ++i) unfilled_.push_back(i);
+  }
+  open_queues_ = static_cast<std::uint32_t>(queues_.size());
+}
+
+EthdevSource::~EthdevSource() {
+  for (; held_count_ > 0; --held_count_) {
+    rte_pktmbuf_free(held_[held_first_].mbuf);
+    held_first_ = (held_first_ + 1) % settings_.held_max;
+  }
+  for (Queue& queue : queues_) {
+    rte_pktmbuf_free_bulk(queue.mbufs.data() + queue.next, queue.count - queue.next);
+  }
+}
+
+void EthdevSource::find_ports() {
+  queues_.reserve(settings_.queues.size());
+  for (const EthdevQueue& config : settings_.queues) {
+    auto port = std::find_if(ports_.begin(), ports_.end(),
+                             [&](const PortCounts& p) { return p.port == config.port; });
+    if (port == ports_.end()) {
+      rte_eth_stats now{};
+      rte_eth_stats_get(config.port, &now);
+      ports_.push_back({.port = config.port,
+                        .missed_before = now.imissed + now.rx_nombuf,
+                        .errors = now.ierrors,
+                        .without_mbuf = now.rx_nombuf});
+      port = ports_.end() - 1;
+    }
+    if (config.queue == 0) port->counted_here = true;
+    Queue& queue = queues_.emplace_back();
+    queue.config = config;
+    queue.port_index = static_cast<std::uint32_t>(port - ports_.begin());
+  }
+}
+
+SourceState EthdevSource::receive(Burst& burst) {
+  burst.size = 0;
+  if (merging_) {
+    receive_merged(burst);
+  } else {
+    receive_in_turn(burst);
+  }
+  if (burst.size > 0) return SourceState::Packets;
+  const bool pending = !heap_.empty() || open_queues_ > 0 ||
+                       std::any_of(queues_.begin(), queues_.end(),
+                                   [](const Queue& queue) { return queue.has_pending(); });
+  return pending ? SourceState::Idle : SourceState::End;
+}
+
+/// Reads ahead in a queue that has nothing pending.
+EthdevSource::Refill EthdevSource::refill(Queue& queue) {
+  FLOWLOOM_DCHECK(!queue.has_pending());
+  queue.next = queue.count = 0;
+  if (!queue.open) return Refill::Ended;
+  const std::uint16_t received =
+      rte_eth_rx_burst(queue.config.port, queue.config.queue, queue.mbufs.data(),
+                       static_cast<std::uint16_t>(lookahead_));
+  queue.count = received;
+  queue.received += received;
+  Refill result = received > 0 ? Refill::Packets : Refill::Nothing;
+  if (queue.config.end == QueueEnd::EndOfFile && received < lookahead_) {
+    result = judge_short_read(queue, received);
+  }
+  if (received > 0) stamp_pending(queue);
+  return result;
+}
+
+/// net_pcap has no event for the end of a file: it reads less than was asked for, now and for
+/// ever. The same happens after an error, which its port counts, and for want of an mbuf.
+EthdevSource::Refill EthdevSource::judge_short_read(Queue& queue, std::uint32_t received) {
+  PortCounts& port = ports_[queue.port_index];
+  rte_eth_stats now{};
+  rte_eth_stats_get(port.port, &now);
+  const bool failed = now.ierrors != port.errors;
+  const std::uint64_t lost = now.rx_nombuf - port.without_mbuf;
+  port.errors = now.ierrors;
+  port.without_mbuf = now.rx_nombuf;
+  if (lost > 0 && !failed) return received > 0 ? Refill::Packets : Refill::Nothing;
+  if (failed) {
+    problems_.push_back(
+        {ProblemSeverity::Damaged,
+         fmt::format("{}: ended early after {} packets: the file is truncated or damaged, or "
+                     "mixes interfaces, which DPDK's net_pcap does not read",
+                     queue.config.name, queue.received)});
+  }
+  queue.open = false;
+  --open_queues_;
+  return received > 0 ? Refill::Packets : Refill::Ended;
+}
+
+void EthdevSource::stamp_pending(Queue& queue) {
+  const bool recorded = queue.config.stamps == StampSource::MbufMicroseconds;
+  const Timestamp now = system_clock_now();
+  const auto stamp_offset = static_cast<std::size_t>(stamp_offset_);
+  for (std::uint32_t i = 0; i < queue.count; ++i) {
+    rte_mbuf* mbuf = queue.mbufs[i];
+    Timestamp stamp = now;
+    if (recorded && (mbuf->ol_flags & stamp_flag_) != 0) {
+      stamp = from_microseconds(
+          static_cast<std::int64_t>(*RTE_MBUF_DYNFIELD(mbuf, stamp_offset, rte_mbuf_timestamp_t*)));
+    }
+    queue.stamps[i] = stamp;
+    queue.clocks[i] = queue.rule.advance(stamp);
+  }
+}
+
+void EthdevSource::push_key(std::uint32_t index) {
+  const Queue& queue = queues_[index];
+  heap_.push_back({queue.clocks[queue.next], index});
+  std::push_heap(heap_.begin(), heap_.end(), std::greater<>{});
+}
+
+void EthdevSource::refill_or_retire(std::uint32_t index) {
+  switch (refill(queues_[index])) {
+    case Refill::Packets:
+      push_key(index);
+      return;
+    case Refill::Nothing:
+      unfilled_.push_back(index);
+      return;
+    case Refill::Ended:
+      return;
+  }
+}
+
+/// The next packet in total order is known only while every open queue has one pending.
+void EthdevSource::receive_merged(Burst& burst) {
+  for (std::size_t waiting = unfilled_.size(); waiting > 0; --waiting) {
+    const std::uint32_t index = unfilled_.front();
+    unfilled_.erase(unfilled_.begin());
+    refill_or_retire(index);
+  }
+  while (unfilled_.empty() && !heap_.empty() && burst.size < burst.limit) {
+    std::pop_heap(heap_.begin(), heap_.end(), std::greater<>{});
+    const std::uint32_t index = heap_.back().index;
+    heap_.pop_back();
+    const Taken taken = take_run(index, burst);
+    if (queues_[index].has_pending()) {
+      push_key(index);
+    } else {
+      refill_or_retire(index);
+    }
+    if (taken == Taken::NoRoom) return;
+  }
+}
+
+/// Hands over the packets of one queue for as long as no other queue comes before it.
+EthdevSource::Taken EthdevSource::take_run(std::uint32_t index, Burst& burst) {
+  Queue& queue = queues_[index];
+  while (queue.has_pending() && burst.size < burst.limit) {
+    const Key key{queue.clocks[queue.next], index};
+    if (!heap_.empty() && key > heap_.front()) break;
+    if (!hand_over(index, burst)) return Taken::NoRoom;
+  }
+  return Taken::Run;
+}
+
+void EthdevSource::receive_in_turn(Burst& burst) {
+  const auto count = static_cast<std::uint32_t>(queues_.size());
+  for (std::uint32_t polled = 0; polled < count && burst.size < burst.limit; ++polled) {
+    Queue& queue = queues_[turn_];
+    if (!queue.has_pending()) refill(queue);
+    while (queue.has_pending() && burst.size < burst.limit) {
+      if (!hand_over(turn_, burst)) return;
+    }
+    if (!queue.has_pending()) turn_ = turn_ + 1 == count ? 0 : turn_ + 1;
+  }
+}
+
+/// Appends the queue's next packet to the burst; false where there is no room to hold it.
+bool EthdevSource::hand_over(std::uint32_t index, Burst& burst) {
+  if (held_count_ == settings_.held_max) return false;
+  Queue& queue = queues_[index];
+  rte_mbuf*& mbuf = queue.mbufs[queue.next];
+  // Tags are part of a connection's identity; some drivers strip them unasked.
+  if ((mbuf->ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED) != 0) [[unlikely]] {
+    if (rte_vlan_insert(&mbuf) == 0) mbuf->ol_flags &= ~RTE_MBUF_F_RX_VLAN_STRIPPED;
+  }
+  Packet& packet = burst.packets[burst.size];
+  packet.flags = checksum_flags(mbuf->ol_flags);
+  packet.wire_length = mbuf->pkt_len;
+  std::uint32_t slot = held_first_ + held_count_;
+  if (slot >= settings_.held_max) slot -= settings_.held_max;
+  if (mbuf->nb_segs == 1) [[likely]] {
+    packet.frame = rte_pktmbuf_mtod(mbuf, const std::uint8_t*);
+    packet.captured = mbuf->data_len;
+    held_[slot] = {.mbuf = mbuf, .scratch_end = kNoScratch};
+  } else if (!make_contiguous(mbuf, packet, held_[slot])) {
+    return false;
+  }
+  // net_pcap keeps no wire length; a frame that it could not express is the one case to notice.
+  if (packet.captured < packet.wire_length) packet.flags |= packet_flags::kSnapped;
+  clock_ = std::max(clock_, queue.clocks[queue.next]);
+  packet.stamp = queue.stamps[queue.next];
+  packet.clock = clock_;
+  packet.number = ++number_;
+  packet.link = queue.config.link;
+  packet.input = static_cast<std::uint8_t>(index);
+  ++held_count_;
+  ++queue.next;
+  ++burst.size;
+  return true;
+}
+
+/// Copies a chain into the scratch ring and frees it; false where the ring has no room now.
+bool EthdevSource::make_contiguous(rte_mbuf* mbuf, Packet& packet, Held& held) {
+  std::uint32_t bytes = 0;
+  for (const rte_mbuf* segment = mbuf; segment != nullptr; segment = segment->next) {
+    bytes += segment->data_len;
+  }
+  bytes = std::min({bytes, packet.wire_length, ethdev_limits::kFrameMax});
+  const std::uint32_t at = reserve_scratch(bytes);
+  if (at == kNoScratch) return false;
+  std::uint32_t copied = 0;
+  for (const rte_mbuf* segment = mbuf; copied < bytes; segment = segment->next) {
+    const std::uint32_t part = std::min<std::uint32_t>(segment->data_len, bytes - copied);
+    std::memcpy(scratch_.get() + at + copied, rte_pktmbuf_mtod(segment, const void*), part);
+    copied += part;
+  }
+  rte_pktmbuf_free(mbuf);
+  packet.frame = scratch_.get() + at;
+  packet.captured = bytes;
+  held = {.mbuf = nullptr, .scratch_end = at + bytes};
+  ++frames_copied_;
+  return true;
+}
+
+/// Takes `bytes` contiguous bytes behind the newest copy, or at the front of the ring.
+std::uint32_t EthdevSource::reserve_scratch(std::uint32_t bytes) {
+  if (scratch_frames_ == 0) scratch_begin_ = scratch_end_ = 0;
+  const bool wrapped = scratch_frames_ > 0 && scratch_end_ <= scratch_begin_;
+  const std::uint32_t limit = wrapped ? scratch_begin_ : settings_.scratch_bytes;
+  std::uint32_t at = kNoScratch;
+  if (limit - scratch_end_ >= bytes) {
+    at = scratch_end_;
+  } else if (!wrapped && scratch_begin_ >= bytes) {
+    at = 0;
+  } else {
+    return kNoScratch;
+  }
+  scratch_end_ = at + bytes;
+  ++scratch_frames_;
+  return at;
+}
+
+void EthdevSource::release(Burst& burst) {
+  FLOWLOOM_DCHECK(burst.size <= held_count_ && burst.size <= kBurstMax);
+  std::array<rte_mbuf*, kBurstMax> freed;
+  std::uint32_t count = 0;
+  for (std::uint32_t i = 0; i < burst.size; ++i) {
+    const Held& held = held_[held_first_];
+    if (held.mbuf != nullptr) {
+      freed[count++] = held.mbuf;
+    } else {
+      scratch_begin_ = held.scratch_end;
+      --scratch_frames_;
+    }
+    held_first_ = held_first_ + 1 == settings_.held_max ? 0 : held_first_ + 1;
+  }
+  held_count_ -= burst.size;
+  if (count > 0) rte_pktmbuf_free_bulk(freed.data(), count);
+}
+
+SourceStats EthdevSource::stats() const {
+  SourceStats result;
+  for (const PortCounts& port : ports_) {
+    if (!port.counted_here) continue;
+    rte_eth_stats now{};
+    if (rte_eth_stats_get(port.port, &now) != 0) continue;
+    result.missed += now.imissed + now.rx_nombuf - port.missed_before;
+  }
+  for (const Queue& queue : queues_) result.bad_timestamps += queue.rule.bad_timestamps();
+  return result;
+}
+
+}  // namespace flowloom

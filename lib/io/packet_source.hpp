@@ -1,0 +1,40 @@
+// Where packets come from: the one interface between a worker and files, kernel, NIC or memory.
+#pragma once
+
+#include <cstdint>
+
+#include "net/packet.hpp"
+
+namespace flowloom {
+
+/// What a receive() call found.
+enum class SourceState : std::uint8_t {
+  Packets,  ///< burst.size > 0
+  Idle,     ///< nothing now; more may come
+  End       ///< nothing now and nothing will come
+};
+
+/// What became of packets that were never handed over.
+struct SourceStats {
+  std::uint64_t missed = 0;          ///< lost before flowloom could read them (NIC, kernel)
+  std::uint64_t bad_timestamps = 0;  ///< stamps that the clock did not follow
+};
+
+/// Hands over frames in bursts. The frames of a burst stay valid until release(); bursts are
+/// released in the order in which they were received. The virtual call is once per burst.
+class PacketSource {
+ public:
+  virtual ~PacketSource() = default;
+
+  /// Fills burst.packets[0, size) with at most burst.limit packets: frame, stamp, clock, number,
+  /// captured, wire_length, link, input, and flags (checksum results; kSnapped).
+  /// `clock` never decreases; `number` increases by one from 1.
+  virtual SourceState receive(Burst& burst) = 0;
+
+  /// Gives the frames of a received burst back.
+  virtual void release(Burst& burst) = 0;
+
+  [[nodiscard]] virtual SourceStats stats() const = 0;
+};
+
+}  // namespace flowloom

@@ -1,0 +1,196 @@
+#include "net/decode.hpp"
+
+#include "net/checksum.hpp"
+#include "net/frame_walk.hpp"
+#include "net/ip.hpp"
+#include "net/tcp_header.hpp"
+
+#include <array>
+#include <cstddef>
+
+namespace flowloom {
+
+namespace {
+
+constexpr std::uint8_t kReceiverFlags = packet_flags::kChecksumGood | packet_flags::kChecksumBad;
+
+// Encapsulation of a packet without tags; bit 0 is the IP version, so that an IPv4-mapped IPv6
+// address never meets the IPv4 address it looks like.
+constexpr std::uint32_t kPlainIpv4 = 0;
+constexpr std::uint32_t kPlainIpv6 = 1;
+constexpr std::uint32_t kVersionBit = 1;
+
+// Indexed by Layer.
+constexpr auto kLayerFunctions = std::to_array<Layer (*)(FrameWalk&)>({
+#define LAYER(symbol, function) function,
+#include "net/layers.def"
+#undef LAYER
+});
+
+void walk_frame(FrameWalk& walk, LinkType link) {
+  Layer next = link_layer(walk, link);
+  for (std::uint32_t steps = 0; next != Layer::Done; ++steps) {
+    if (steps == kMaxLayers) {
+      walk.stop(Verdict::TooManyLayers);
+      return;
+    }
+    next = kLayerFunctions[static_cast<std::size_t>(next)](walk);
+  }
+}
+
+// Label switched paths are one-way: labels differ between the directions of one connection.
+bool is_part_of_identity(const EncapsulationLayer& layer) {
+  return layer.kind != EncapsulationLayer::Kind::Mpls;
+}
+
+std::uint32_t encapsulation_of(const FrameWalk& walk, const HashSeed& seed) {
+  std::uint64_t hash = 0;
+  for (std::uint32_t i = 0; i < walk.list.count; ++i) {
+    const EncapsulationLayer& layer = walk.list.layers[i];
+    if (!is_part_of_identity(layer)) continue;
+    const std::uint64_t word =
+        std::uint64_t{static_cast<std::uint8_t>(layer.kind)} << 32 | layer.id;
+    hash = mix(hash ^ word ^ seed.a, seed.b | 1);
+  }
+  const auto folded = static_cast<std::uint32_t>(hash ^ hash >> 32) & ~kVersionBit;
+  return folded | (walk.ipv6 ? kPlainIpv6 : kPlainIpv4);
+}
+
+std::uint8_t flags_of(const Packet& packet, const FrameWalk& walk) {
+  std::uint32_t flags = packet.flags & kReceiverFlags;
+  if (walk.ipv6) flags |= packet_flags::kIpv6;
+  if (walk.list.count != 0) flags |= packet_flags::kEncapsulated;
+  if (walk.datagram_end > walk.captured) flags |= packet_flags::kSnapped;
+  return static_cast<std::uint8_t>(flags);
+}
+
+// Packet holds offsets in 16 bits; only absurd capture headers come near their end.
+bool offsets_fit(const FrameWalk& walk) {
+  return walk.tcp_offset <= 0xffff;
+}
+
+void store(const FrameWalk& walk, const HashSeed& seed, Packet& packet) {
+  packet.verdict = offsets_fit(walk) ? walk.verdict : Verdict::TooManyLayers;
+  packet.payload_length = 0;
+  packet.encapsulation = 0;
+  packet.ip_offset = 0;
+  packet.tcp_offset = 0;
+  if (packet.verdict != Verdict::Tcp && packet.verdict != Verdict::Fragment) {
+    packet.flags &= kReceiverFlags;
+    return;
+  }
+  packet.payload_length = walk.payload_length;
+  packet.encapsulation = encapsulation_of(walk, seed);
+  packet.ip_offset = static_cast<std::uint16_t>(walk.ip_offset);
+  packet.tcp_offset = static_cast<std::uint16_t>(walk.tcp_offset);
+  packet.flags = flags_of(packet, walk);
+}
+
+// The fast path: untagged Ethernet, IPv4 without options or IPv6 without extension headers, TCP,
+// no length that needs a second look. It decides nothing on its own: whatever is unusual goes the
+// long way, and what it accepts the long way accepts with the same result.
+
+struct PlainDatagram {
+  std::uint32_t header_bytes;  // of IP
+  std::uint32_t total_bytes;
+  std::uint8_t version_flag;
+};
+
+inline bool finish_plain(const PlainDatagram& datagram, Packet& packet) {
+  const std::uint32_t tcp_offset = kEthernetHeaderBytes + datagram.header_bytes;
+  const TcpHeader tcp{packet.frame + tcp_offset};
+  const std::uint32_t tcp_bytes = tcp.header_bytes();
+  if (tcp_bytes < kTcpMinHeaderBytes || tcp_offset + tcp_bytes > packet.captured ||
+      datagram.header_bytes + tcp_bytes > datagram.total_bytes ||
+      kEthernetHeaderBytes + datagram.total_bytes > packet.wire_length) {
+    return false;
+  }
+  const bool snapped = kEthernetHeaderBytes + datagram.total_bytes > packet.captured;
+  packet.payload_length = datagram.total_bytes - datagram.header_bytes - tcp_bytes;
+  packet.encapsulation = datagram.version_flag != 0 ? kPlainIpv6 : kPlainIpv4;
+  packet.ip_offset = kEthernetHeaderBytes;
+  packet.tcp_offset = static_cast<std::uint16_t>(tcp_offset);
+  packet.verdict = Verdict::Tcp;
+  packet.flags = static_cast<std::uint8_t>((packet.flags & kReceiverFlags) | datagram.version_flag |
+                                           (snapped ? packet_flags::kSnapped : 0));
+  return true;
+}
+
+// A big-endian 32-bit pattern as it loads natively.
+constexpr std::uint32_t in_memory(std::uint32_t big_endian) {
+  return __builtin_bswap32(big_endian);
+}
+
+inline bool decode_plain(Packet& packet) {
+  constexpr std::uint32_t kIpv4TypeVersion = in_memory(0x08004500);
+  constexpr std::uint32_t kIpv4TypeVersionMask = in_memory(0xffffff00);
+  constexpr std::uint32_t kFragmentAndProtocolOffset = kEthernetHeaderBytes + 6;
+  constexpr std::uint32_t kFragmentAndProtocolMask = in_memory(0x3fff00ff);
+  constexpr std::uint32_t kWholeTcp = in_memory(6);
+  constexpr std::uint32_t kIpv6TypeVersion = in_memory(0x86dd6000);
+  constexpr std::uint32_t kIpv6TypeVersionMask = in_memory(0xfffff000);
+
+  if (packet.link != LinkType::Ethernet ||
+      packet.captured < kEthernetHeaderBytes + kIpv4MinHeaderBytes + kTcpMinHeaderBytes) {
+    return false;
+  }
+  const std::uint8_t* ip = packet.frame + kEthernetHeaderBytes;
+  const auto type_version = load_native<std::uint32_t>(packet.frame + kEthernetTypeOffset);
+  if ((type_version & kIpv4TypeVersionMask) == kIpv4TypeVersion) [[likely]] {
+    const auto word = load_native<std::uint32_t>(packet.frame + kFragmentAndProtocolOffset);
+    if ((word & kFragmentAndProtocolMask) != kWholeTcp) return false;
+    if (!checksum_is_good(checksum_sum_of_20(ip))) return false;
+    return finish_plain({kIpv4MinHeaderBytes, load_be16(ip + 2), 0}, packet);
+  }
+  if ((type_version & kIpv6TypeVersionMask) != kIpv6TypeVersion ||
+      packet.captured < kEthernetHeaderBytes + kIpv6HeaderBytes + kTcpMinHeaderBytes ||
+      ip[6] != kTcpProtocol || load_be16(ip + 4) == 0) {
+    return false;
+  }
+  const std::uint32_t total_bytes = kIpv6HeaderBytes + load_be16(ip + 4);
+  return finish_plain({kIpv6HeaderBytes, total_bytes, packet_flags::kIpv6}, packet);
+}
+
+}  // namespace
+
+void decode_by_layers(Packet& packet, const DecodeOptions& options) {
+  FrameWalk walk(packet, options.header_checksum);
+  walk_frame(walk, packet.link);
+  store(walk, options.seed, packet);
+}
+
+void decode(Packet& packet, const DecodeOptions& options) {
+  if (!decode_plain(packet)) [[unlikely]]
+    decode_by_layers(packet, options);
+}
+
+EncapsulationList list_encapsulation(const Packet& packet) {
+  if (!packet.has(packet_flags::kEncapsulated)) return {};
+  FrameWalk walk(packet, HeaderChecksum::Ignore);
+  walk_frame(walk, packet.link);
+  return walk.list;
+}
+
+ChecksumResult check_tcp_checksum(const Packet& packet) {
+  constexpr std::size_t kIpv4AddressesBytes = 8;
+  constexpr std::size_t kIpv6AddressesBytes = 32;
+  if (packet.has(packet_flags::kChecksumGood)) return ChecksumResult::Good;
+  if (packet.has(packet_flags::kSnapped)) return ChecksumResult::NotCaptured;
+  const std::uint8_t* ip = packet.frame + packet.ip_offset;
+  const ByteView addresses = packet.has(packet_flags::kIpv6)
+                                 ? ByteView{ip + kIpv6SourceOffset, kIpv6AddressesBytes}
+                                 : ByteView{ip + kIpv4SourceOffset, kIpv4AddressesBytes};
+  const TcpHeader tcp = tcp_header_of(packet);
+  const std::uint32_t length = tcp.header_bytes() + packet.payload_length;
+  const ChecksumSum pseudo = pseudo_header_sum(addresses, kTcpProtocol);
+  const ChecksumSum with_length = pseudo + pseudo_length_sum(length);
+  const ChecksumSum segment = checksum_sum({packet.frame + packet.tcp_offset, length});
+  if (checksum_is_good(with_length + segment)) [[likely]]
+    return ChecksumResult::Good;
+  const std::uint16_t stored = __builtin_bswap16(tcp.checksum());
+  const bool offloaded =
+      stored == 0 || stored == checksum_fold(with_length) || stored == checksum_fold(pseudo);
+  return offloaded ? ChecksumResult::Offloaded : ChecksumResult::Bad;
+}
+
+}  // namespace flowloom

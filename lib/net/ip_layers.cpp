@@ -1,0 +1,254 @@
+// IPv4 (RFC 791), IPv6 with its extension headers (RFC 8200), and the TCP header behind them.
+#include "net/checksum.hpp"
+#include "net/frame_walk.hpp"
+#include "net/ip.hpp"
+#include "net/tcp_header.hpp"
+
+namespace flowloom {
+
+namespace {
+
+// No sender and no offloading NIC builds more: Linux' BIG TCP ends at 512 KiB. It bounds what a
+// hostile jumbogram or a datagram without a length can claim.
+constexpr std::uint32_t kMaxDatagramBytes = 1 << 20;
+
+// Extension headers before the transport header; real ones stay below four.
+constexpr std::uint32_t kMaxExtensionHeaders = 8;
+
+enum Protocol : std::uint8_t {
+  kHopByHop = 0,
+  kIcmp = 1,
+  kUdp = 17,
+  kRouting = 43,
+  kFragment = 44,
+  kAuthentication = 51,
+  kIcmpv6 = 58,
+  kNoNext = 59,
+  kDestinationOptions = 60,
+  kMobility = 135,
+  kHostIdentity = 139,
+  kShim6 = 140,
+};
+
+// The layer, or the verdict, that a protocol number names.
+Layer transport_layer(FrameWalk& walk, std::uint8_t protocol) {
+  switch (protocol) {
+    case kTcpProtocol:
+      return Layer::Tcp;
+    case kUdp:
+      return walk.stop(Verdict::Udp);
+    case kIcmp:
+    case kIcmpv6:
+      return walk.stop(Verdict::Icmp);
+    case kNoNext:
+      return walk.stop(walk.ipv6 ? Verdict::Ipv6NoNext : Verdict::OtherProtocol);
+    default:
+      return walk.stop(Verdict::OtherProtocol);
+  }
+}
+
+// Takes `length`, counted from the IP header, for the datagram's; 0 stands for "whatever is there"
+// (segmentation offload: the sender's NIC would have filled it in). False where it contradicts the
+// frame: a datagram longer than its frame was cut on the wire and a host drops it, but where the
+// capture cut the frame, its recorded length may have suffered too.
+bool set_datagram_length(FrameWalk& walk, std::uint32_t length) {
+  const std::uint32_t on_wire = walk.wire - walk.ip_offset;
+  if (length == 0) length = on_wire > walk.trailer ? on_wire - walk.trailer : 0;
+  if (length > kMaxDatagramBytes) return false;
+  if (length > on_wire && walk.captured == walk.wire) return false;
+  walk.datagram_end = walk.ip_offset + length;
+  return true;
+}
+
+// RFC 791, 3.1: single bytes, and options with a length that counts kind and length.
+bool ipv4_options_are_sound(ByteView options) {
+  constexpr std::uint8_t kEnd = 0;
+  constexpr std::uint8_t kNoOperation = 1;
+  std::size_t i = 0;
+  while (i < options.size() && options[i] != kEnd) {
+    if (options[i] == kNoOperation) {
+      ++i;
+      continue;
+    }
+    const std::size_t left = options.size() - i;
+    if (left < 2 || options[i + 1] < 2 || options[i + 1] > left) return false;
+    i += options[i + 1];
+  }
+  return true;
+}
+
+// A field of 0 is what the IP stack leaves where the NIC fills it in; it is also a legal sum, which
+// then verifies like any other.
+bool ipv4_checksum_is_accepted(const FrameWalk& walk, std::uint32_t header_bytes) {
+  constexpr std::uint32_t kChecksumOffset = 10;
+  const std::uint8_t* ip = walk.here();
+  switch (walk.header_checksum) {
+    case HeaderChecksum::Ignore:
+      return true;
+    case HeaderChecksum::Auto:
+      if (load_be16(ip + kChecksumOffset) == 0) return true;
+      break;
+    case HeaderChecksum::Verify:
+      break;
+  }
+  return checksum_is_good(checksum_sum({ip, header_bytes}));
+}
+
+// What an extension header turned out to be.
+enum class Extension : std::uint8_t { None, Whole, Fragment, Truncated, Bad };
+
+struct ExtensionHeader {
+  Extension kind;
+  std::uint32_t bytes = 0;
+};
+
+ExtensionHeader read_extension(const FrameWalk& walk, std::uint8_t number, bool first) {
+  constexpr std::uint32_t kFragmentBytes = 8;
+  constexpr std::uint16_t kOffsetOrMore = 0xfff9;
+  switch (number) {
+    case kHopByHop:
+      if (!first) return {Extension::Bad};  // RFC 8200, 4.1: a host drops it anywhere else
+      break;
+    case kRouting:
+    case kFragment:
+    case kAuthentication:
+    case kDestinationOptions:
+    case kMobility:
+    case kHostIdentity:
+    case kShim6:
+      break;
+    default:
+      return {Extension::None};
+  }
+  constexpr std::uint32_t kShortest = 8;
+  if (walk.datagram_end - walk.offset < kShortest) return {Extension::Bad};
+  if (walk.left() < kShortest) return {Extension::Truncated};
+  const std::uint8_t* p = walk.here();
+  std::uint32_t bytes = (std::uint32_t{p[1]} + 1) * 8;
+  if (number == kAuthentication) bytes = (std::uint32_t{p[1]} + 2) * 4;  // RFC 4302, 2.2
+  if (number == kFragment) {
+    // A datagram in one fragment is no fragment (RFC 6946).
+    if ((load_be16(p + 2) & kOffsetOrMore) != 0) return {Extension::Fragment};
+    bytes = kFragmentBytes;
+  }
+  if (bytes > walk.datagram_end - walk.offset) return {Extension::Bad};
+  if (bytes > walk.left()) return {Extension::Truncated};
+  return {Extension::Whole, bytes};
+}
+
+// Follows the chain to the transport header. Preconditions: offset is behind the fixed header.
+Layer ipv6_chain(FrameWalk& walk, std::uint8_t next) {
+  for (std::uint32_t i = 0; i <= kMaxExtensionHeaders; ++i) {
+    const ExtensionHeader header = read_extension(walk, next, i == 0);
+    switch (header.kind) {
+      case Extension::None:
+        return transport_layer(walk, next);
+      case Extension::Fragment:
+        walk.tcp_offset = walk.offset;
+        return walk.stop(Verdict::Fragment);
+      case Extension::Truncated:
+        return walk.stop(Verdict::TruncatedIp);
+      case Extension::Bad:
+        return walk.stop(Verdict::BadIpHeader);
+      case Extension::Whole:
+        break;
+    }
+    next = *walk.here();
+    walk.offset += header.bytes;
+  }
+  return walk.stop(Verdict::TooManyExtensions);
+}
+
+// The length that a jumbo payload option states (RFC 2675, 2), or 0 where there is none: it stands
+// in a hop-by-hop header right behind the fixed one. Preconditions: offset is there.
+std::uint32_t jumbo_payload_length(const FrameWalk& walk, std::uint8_t next) {
+  constexpr std::uint8_t kJumbo = 0xc2;
+  constexpr std::uint8_t kPad1 = 0;
+  constexpr std::uint32_t kJumboBytes = 6;
+  if (next != kHopByHop || walk.left() < 8) return 0;
+  const std::uint8_t* p = walk.here();
+  const std::uint32_t bytes = (std::uint32_t{p[1]} + 1) * 8;
+  if (bytes > walk.left()) return 0;
+  std::uint32_t i = 2;
+  while (i + kJumboBytes <= bytes) {
+    if (p[i] == kJumbo && p[i + 1] == kJumboBytes - 2) return load_be32(p + i + 2);
+    i += p[i] == kPad1 ? 1 : p[i + 1] + 2U;
+  }
+  return 0;
+}
+
+}  // namespace
+
+Layer ip_by_version_layer(FrameWalk& walk) {
+  if (walk.left() == 0) return walk.stop(Verdict::TruncatedIp);
+  switch (*walk.here() >> 4) {
+    case 4:
+      return Layer::Ipv4;
+    case 6:
+      return Layer::Ipv6;
+    default:
+      return walk.stop(Verdict::NotIp);
+  }
+}
+
+Layer ipv4_layer(FrameWalk& walk) {
+  constexpr std::uint16_t kOffsetOrMore = 0x3fff;
+  constexpr std::uint32_t kWordBytes = 4;
+  walk.ipv6 = false;
+  walk.ip_offset = walk.offset;
+  if (walk.left() < 1) return walk.stop(Verdict::TruncatedIp);
+  const std::uint8_t* ip = walk.here();
+  if (ip[0] >> 4 != 4) return walk.stop(Verdict::BadIpHeader);
+  if (walk.left() < kIpv4MinHeaderBytes) return walk.stop(Verdict::TruncatedIp);
+  const std::uint32_t header_bytes = (ip[0] & 0x0fU) * kWordBytes;
+  if (header_bytes < kIpv4MinHeaderBytes) return walk.stop(Verdict::BadIpHeader);
+  if (header_bytes > walk.left()) return walk.stop(Verdict::TruncatedIp);
+  if (!set_datagram_length(walk, load_be16(ip + 2)) ||
+      walk.datagram_end < walk.ip_offset + header_bytes ||
+      !ipv4_options_are_sound({ip + kIpv4MinHeaderBytes, header_bytes - kIpv4MinHeaderBytes})) {
+    return walk.stop(Verdict::BadIpHeader);
+  }
+  if (!ipv4_checksum_is_accepted(walk, header_bytes)) return walk.stop(Verdict::BadIpChecksum);
+  walk.offset += header_bytes;
+  if ((load_be16(ip + 6) & kOffsetOrMore) != 0) {
+    walk.tcp_offset = walk.offset;
+    return walk.stop(Verdict::Fragment);
+  }
+  return transport_layer(walk, ip[9]);
+}
+
+Layer ipv6_layer(FrameWalk& walk) {
+  walk.ipv6 = true;
+  walk.ip_offset = walk.offset;
+  if (walk.left() < 1) return walk.stop(Verdict::TruncatedIp);
+  const std::uint8_t* ip = walk.here();
+  if (ip[0] >> 4 != 6) return walk.stop(Verdict::BadIpHeader);
+  if (walk.left() < kIpv6HeaderBytes) return walk.stop(Verdict::TruncatedIp);
+  const std::uint8_t next = ip[6];
+  walk.offset += kIpv6HeaderBytes;
+  std::uint32_t payload = load_be16(ip + 4);
+  if (payload == 0) payload = jumbo_payload_length(walk, next);
+  if (payload > kMaxDatagramBytes) return walk.stop(Verdict::BadIpHeader);
+  if (!set_datagram_length(walk, payload == 0 ? 0 : payload + kIpv6HeaderBytes) ||
+      walk.datagram_end < walk.offset) {
+    return walk.stop(Verdict::BadIpHeader);
+  }
+  return ipv6_chain(walk, next);
+}
+
+Layer tcp_layer(FrameWalk& walk) {
+  walk.tcp_offset = walk.offset;
+  const std::uint32_t on_wire = walk.datagram_end - walk.offset;
+  if (on_wire < kTcpMinHeaderBytes || walk.left() < kTcpMinHeaderBytes) {
+    return walk.stop(Verdict::TruncatedTcp);
+  }
+  const std::uint32_t header_bytes = TcpHeader{walk.here()}.header_bytes();
+  if (header_bytes < kTcpMinHeaderBytes || header_bytes > on_wire) {
+    return walk.stop(Verdict::BadTcpHeader);
+  }
+  if (header_bytes > walk.left()) return walk.stop(Verdict::TruncatedTcp);
+  walk.payload_length = on_wire - header_bytes;
+  return walk.stop(Verdict::Tcp);
+}
+
+}  // namespace flowloom

@@ -1,0 +1,241 @@
+#include "net/link_layer.hpp"
+
+#include <array>
+#include <cstddef>
+
+namespace flowloom {
+
+namespace {
+
+// PPP in HDLC-like framing (RFC 1662, 3.1): all stations, unnumbered information.
+constexpr std::uint16_t kPppAddressControl = 0xff03;
+// Cisco HDLC: unicast or multicast address, control 0, then an EtherType.
+constexpr std::uint8_t kCiscoUnicast = 0x0f;
+constexpr std::uint8_t kCiscoMulticast = 0x8f;
+constexpr std::uint32_t kCiscoHeaderBytes = 4;
+
+constexpr std::uint32_t kNullHeaderBytes = 4;
+constexpr std::uint32_t kSllHeaderBytes = 16;
+constexpr std::uint32_t kSll2HeaderBytes = 20;
+constexpr std::uint32_t kSlipHeaderBytes = 16;  // direction, 15 bytes of the compressed header
+constexpr std::uint32_t kFddiHeaderBytes = 13;
+constexpr std::uint32_t kTokenRingHeaderBytes = 14;
+constexpr std::uint32_t kTokenRingSourceOffset = 8;
+
+// What the systems that write NULL and LOOP call IPv4 and IPv6.
+enum class Family : std::uint8_t { Other, Ipv4, Ipv6 };
+
+Family family_of(std::uint32_t number) {
+  switch (number) {
+    case 2:
+      return Family::Ipv4;
+    case 10:  // Linux
+    case 23:  // Windows
+    case 24:  // NetBSD, OpenBSD, BSD/OS, Npcap
+    case 28:  // FreeBSD
+    case 30:  // Darwin
+      return Family::Ipv6;
+    default:
+      return Family::Other;
+  }
+}
+
+Layer ip_of_family(FrameWalk& walk, std::uint32_t header_bytes, std::uint32_t number) {
+  switch (family_of(number)) {
+    case Family::Ipv4:
+      return walk.skip(header_bytes, Layer::Ipv4);
+    case Family::Ipv6:
+      return walk.skip(header_bytes, Layer::Ipv6);
+    case Family::Other:
+      break;
+  }
+  return walk.stop(Verdict::NotIp);
+}
+
+// NULL and LOOP differ in the byte order of the family; files hold both orders under both
+// numbers, and only one of them gives a small number. Some writers put an EtherType there.
+Layer null_or_loop(FrameWalk& walk) {
+  if (walk.left() < kNullHeaderBytes) return walk.stop(Verdict::TruncatedLink);
+  constexpr std::uint32_t kSmall = 0xffff;
+  std::uint32_t family = load_be32(walk.here());
+  if (family > kSmall) family = __builtin_bswap32(family);
+  if (family >= kEtherTypeMin && family <= kSmall) {
+    return walk.skip_to_ether_type(kNullHeaderBytes, static_cast<std::uint16_t>(family));
+  }
+  return ip_of_family(walk, kNullHeaderBytes, family);
+}
+
+// PPP with or without its address and control bytes (RFC 1661, 6.6 lets peers leave them out).
+Layer ppp_framing(FrameWalk& walk) {
+  if (walk.left() < 2) return walk.stop(Verdict::TruncatedLink);
+  return walk.skip(load_be16(walk.here()) == kPppAddressControl ? 2 : 0, Layer::Ppp);
+}
+
+Layer cisco_hdlc(FrameWalk& walk) {
+  if (walk.left() < kCiscoHeaderBytes) return walk.stop(Verdict::TruncatedLink);
+  return walk.skip_to_ether_type(kCiscoHeaderBytes, load_be16(walk.here() + 2));
+}
+
+// The cooked protocol is an EtherType, or a small number of Linux's own (if_ether.h).
+Layer cooked(FrameWalk& walk, std::uint32_t header_bytes, std::uint16_t protocol) {
+  constexpr std::uint16_t kLinux8022 = 4;
+  if (protocol >= kEtherTypeMin) return walk.skip_to_ether_type(header_bytes, protocol);
+  if (protocol == kLinux8022) return walk.skip(header_bytes, Layer::Llc);
+  return walk.stop(Verdict::NotIp);
+}
+
+}  // namespace
+
+template <>
+Layer parse_link<LinkType::Null>(FrameWalk& walk) {
+  return null_or_loop(walk);
+}
+
+template <>
+Layer parse_link<LinkType::Loop>(FrameWalk& walk) {
+  return null_or_loop(walk);
+}
+
+template <>
+Layer parse_link<LinkType::Ethernet>(FrameWalk&) {
+  return Layer::Ethernet;
+}
+
+template <>
+Layer parse_link<LinkType::Raw>(FrameWalk&) {
+  return Layer::IpByVersion;
+}
+
+template <>
+Layer parse_link<LinkType::Ipv4>(FrameWalk&) {
+  return Layer::Ipv4;
+}
+
+template <>
+Layer parse_link<LinkType::Ipv6>(FrameWalk&) {
+  return Layer::Ipv6;
+}
+
+template <>
+Layer parse_link<LinkType::LinuxSll>(FrameWalk& walk) {
+  if (walk.left() < kSllHeaderBytes) return walk.stop(Verdict::TruncatedLink);
+  constexpr std::uint32_t kProtocolOffset = 14;
+  return cooked(walk, kSllHeaderBytes, load_be16(walk.here() + kProtocolOffset));
+}
+
+template <>
+Layer parse_link<LinkType::LinuxSll2>(FrameWalk& walk) {
+  if (walk.left() < kSll2HeaderBytes) return walk.stop(Verdict::TruncatedLink);
+  return cooked(walk, kSll2HeaderBytes, load_be16(walk.here()));
+}
+
+template <>
+Layer parse_link<LinkType::Ppp>(FrameWalk& walk) {
+  return ppp_framing(walk);
+}
+
+// A serial line speaks PPP or Cisco HDLC; the address byte tells.
+template <>
+Layer parse_link<LinkType::PppSerial>(FrameWalk& walk) {
+  if (walk.left() < 2) return walk.stop(Verdict::TruncatedLink);
+  const std::uint8_t address = *walk.here();
+  if (address == kCiscoUnicast || address == kCiscoMulticast) return cisco_hdlc(walk);
+  return ppp_framing(walk);
+}
+
+template <>
+Layer parse_link<LinkType::PppEther>(FrameWalk&) {
+  return Layer::PppoeSession;
+}
+
+template <>
+Layer parse_link<LinkType::CiscoHdlc>(FrameWalk& walk) {
+  return cisco_hdlc(walk);
+}
+
+// BSD's SLIP: the kernel has already undone header compression below this pseudo-header.
+template <>
+Layer parse_link<LinkType::Slip>(FrameWalk& walk) {
+  if (walk.left() < kSlipHeaderBytes) return walk.stop(Verdict::TruncatedLink);
+  return walk.skip(kSlipHeaderBytes, Layer::IpByVersion);
+}
+
+// Frame control, destination, source; asynchronous and synchronous LLC frames carry 802.2.
+template <>
+Layer parse_link<LinkType::Fddi>(FrameWalk& walk) {
+  if (walk.left() < kFddiHeaderBytes) return walk.stop(Verdict::TruncatedLink);
+  constexpr std::uint8_t kFormatMask = 0x70;
+  constexpr std::uint8_t kLlcFormat = 0x50;
+  if ((*walk.here() & kFormatMask) != kLlcFormat) return walk.stop(Verdict::NotIp);
+  return walk.skip(kFddiHeaderBytes, Layer::Llc);
+}
+
+// Access and frame control, addresses, then routing information where the source's top bit is set
+// (802.5, 3.3).
+template <>
+Layer parse_link<LinkType::TokenRing>(FrameWalk& walk) {
+  if (walk.left() < kTokenRingHeaderBytes) return walk.stop(Verdict::TruncatedLink);
+  constexpr std::uint8_t kFrameTypeMask = 0xc0;
+  constexpr std::uint8_t kLlcFrame = 0x40;
+  constexpr std::uint8_t kSourceRouted = 0x80;
+  constexpr std::uint8_t kRoutingLengthMask = 0x1f;
+  const std::uint8_t* header = walk.here();
+  if ((header[1] & kFrameTypeMask) != kLlcFrame) return walk.stop(Verdict::NotIp);
+  std::uint32_t bytes = kTokenRingHeaderBytes;
+  if ((header[kTokenRingSourceOffset] & kSourceRouted) != 0) {
+    if (walk.left() < bytes + 2) return walk.stop(Verdict::TruncatedLink);
+    bytes += header[kTokenRingHeaderBytes] & kRoutingLengthMask;
+    if (walk.left() < bytes) return walk.stop(Verdict::TruncatedLink);
+  }
+  return walk.skip(bytes, Layer::Llc);
+}
+
+// Family, version, resource, then attributes of netlink: length and type in the byte order of the
+// machine that wrote them, values padded to 4 bytes. The first type tells the order: types are
+// small numbers.
+template <>
+Layer parse_link<LinkType::Nflog>(FrameWalk& walk) {
+  constexpr std::uint32_t kHeaderBytes = 4;
+  constexpr std::uint32_t kAttributeBytes = 4;
+  constexpr std::uint32_t kAttributesMax = 64;
+  constexpr std::uint16_t kPayloadAttribute = 9;
+  constexpr std::uint16_t kTypesEnd = 256;
+  if (walk.left() < kHeaderBytes + kAttributeBytes) return walk.stop(Verdict::TruncatedLink);
+  const std::uint8_t family = *walk.here();
+  walk.offset += kHeaderBytes;
+  const bool little = load_native<std::uint16_t>(walk.here() + 2) < kTypesEnd;
+  for (std::uint32_t i = 0; i < kAttributesMax; ++i) {
+    if (walk.left() < kAttributeBytes) break;
+    const std::uint8_t* a = walk.here();
+    const std::uint32_t length = little ? load_native<std::uint16_t>(a) : load_be16(a);
+    const std::uint32_t type = little ? load_native<std::uint16_t>(a + 2) : load_be16(a + 2);
+    if (type == kPayloadAttribute) return ip_of_family(walk, kAttributeBytes, family);
+    const std::uint32_t padded = (length + 3) & ~std::uint32_t{3};
+    if (length < kAttributeBytes || padded > walk.left()) break;
+    walk.offset += padded;
+  }
+  return walk.stop(Verdict::TruncatedLink);
+}
+
+namespace {
+
+Layer unknown_link(FrameWalk& walk) {
+  return walk.stop(Verdict::UnknownLink);
+}
+
+// Indexed by LinkType.
+constexpr auto kLinkFunctions = std::to_array<Layer (*)(FrameWalk&)>({
+    unknown_link,
+#define LINK(symbol, linktype, name) parse_link<LinkType::symbol>,
+#include "net/links.def"
+#undef LINK
+});
+
+}  // namespace
+
+Layer link_layer(FrameWalk& walk, LinkType link) {
+  const auto row = static_cast<std::size_t>(link);
+  return row < kLinkFunctions.size() ? kLinkFunctions[row](walk) : unknown_link(walk);
+}
+
+}  // namespace flowloom

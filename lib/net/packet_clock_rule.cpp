@@ -1,0 +1,54 @@
+#include "net/packet_clock_rule.hpp"
+
+#include <algorithm>
+
+namespace flowloom {
+
+namespace {
+
+// Signed distance b - a without overflow: stamps come from hostile files.
+Duration distance(Timestamp a, Timestamp b) {
+  std::int64_t d = 0;
+  if (__builtin_sub_overflow(to_nanoseconds(b), to_nanoseconds(a), &d)) {
+    return b > a ? Duration::max() : Duration::min();
+  }
+  return Duration{d};
+}
+
+bool within_steps(Duration step) {
+  return step <= PacketClockRule::kClockJump && step >= -PacketClockRule::kClockStepBack;
+}
+
+}  // namespace
+
+bool PacketClockRule::fits(Timestamp stamp) const {
+  return within_steps(distance(last_stamp_, stamp));
+}
+
+Timestamp PacketClockRule::advance(Timestamp stamp) {
+  if (!started_) {
+    started_ = true;
+    clock_ = last_stamp_ = stamp;
+    return clock_;
+  }
+  if (!fits(stamp)) {
+    const bool confirmed = suspecting_ && within_steps(distance(suspect_, stamp));
+    if (!confirmed) {
+      if (suspecting_) ++bad_timestamps_;
+      suspecting_ = true;
+      suspect_ = stamp;
+      return clock_;
+    }
+    // Forward: time has really passed. Back: the same clock under another base.
+    if (stamp < last_stamp_) offset_ = distance(suspect_, clock_);
+    last_stamp_ = suspect_;
+  } else if (suspecting_) {
+    ++bad_timestamps_;
+  }
+  suspecting_ = false;
+  last_stamp_ = std::max(last_stamp_, stamp);
+  clock_ = std::max(clock_, saturating_add(stamp, offset_));
+  return clock_;
+}
+
+}  // namespace flowloom

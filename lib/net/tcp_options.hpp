@@ -1,0 +1,47 @@
+// TCP options (RFC 9293, 3.2; RFC 7323; RFC 2018): what a segment says about window scale,
+// timestamps and selective acknowledgement. Values are kept raw; the caller applies the limits.
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+#include "base/bytes.hpp"
+#include "net/seq_num.hpp"
+
+namespace flowloom {
+
+/// A range that the receiver holds; [begin, end) as sent, unchecked.
+struct SackBlock {
+  SeqNum begin;
+  SeqNum end;
+};
+
+/// What fits beside nothing else in 40 bytes of options.
+inline constexpr std::size_t kMaxSackBlocks = 4;
+
+struct TcpOptions {
+  enum Present : std::uint8_t {
+    kMss = 1 << 0,
+    kWindowScale = 1 << 1,
+    kSackPermitted = 1 << 2,
+    kTimestamps = 1 << 3,
+    kMalformed = 1 << 4  ///< an option's length did not fit; nothing after it was read
+  };
+
+  std::uint32_t timestamp_value = 0;
+  std::uint32_t timestamp_echo = 0;
+  std::uint16_t mss = 0;
+  std::uint8_t window_scale = 0;  ///< as sent: RFC 7323 (2.3) uses 14 for anything above it
+  std::uint8_t present = 0;       ///< bits of Present
+  std::uint8_t sack_count = 0;
+  std::array<SackBlock, kMaxSackBlocks> sack{};
+
+  [[nodiscard]] bool has(Present option) const { return (present & option) != 0; }
+};
+
+/// Reads options up to the end marker, the end of `options`, or the first one whose length does
+/// not fit. An option repeated counts as the last copy says; a known kind with a wrong length is
+/// passed over, as Linux does.
+TcpOptions parse_tcp_options(ByteView options);
+
+}  // namespace flowloom

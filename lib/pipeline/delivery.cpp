@@ -1,0 +1,129 @@
+#include "pipeline/delivery.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+#include "pipeline/shard.hpp"
+
+namespace flowloom {
+
+static_assert(static_cast<int>(HoleCause::CaptureLoss) == static_cast<int>(GapCause::CaptureLoss) &&
+              static_cast<int>(HoleCause::Unknown) == static_cast<int>(GapCause::Unknown));
+
+void Delivery::gap(Direction d, StreamOffset offset, std::int64_t length, HoleCause cause) {
+  if (connection_->has_any(connection_flags::kNoEvents)) return;
+  consumer_.on_gap(next_key(), *this, connection_->consumer_slot, d,
+                   Gap{offset, length, static_cast<GapCause>(cause)});
+}
+
+void Delivery::end(Direction d) {
+  if (connection_->has_any(connection_flags::kNoEvents)) return;
+  consumer_.on_end(next_key(), *this, connection_->consumer_slot, d);
+}
+
+void Delivery::arm(Connection& c, Timestamp deadline) { shard_.wheel_.arm(c.index, deadline); }
+
+void Delivery::open() {
+  const Interest interest = consumer_.on_open(next_key(), *this, connection_->consumer_slot);
+  if (interest != Interest::Bytes) connection_->set(connection_flags::kNoBytes);
+  if (interest == Interest::None) connection_->set(connection_flags::kNoEvents);
+}
+
+void Delivery::close(CloseReason reason) {
+  reason_ = reason;
+  consumer_.on_close(next_key(), *this, connection_->consumer_slot);
+  reason_ = CloseReason::Open;
+}
+
+void Delivery::describe_side(const Connection& c, CloseReason reason, Direction d,
+                             SideRecord& side) const {
+  const HalfConnection& h = c.half[index_of(d)];
+  const bool upper = c.has_any(connection_flags::kOriginatorIsUpper) ==
+                     (d == Direction::OriginatorToResponder);
+  side.endpoint = upper ? c.key.upper() : c.key.lower();
+  side.packets = h.packets;
+  side.ip_bytes = h.ip_bytes;
+  side.payload_bytes = h.payload_bytes;
+  side.stream_bytes = static_cast<std::uint64_t>(h.offset);
+  if (const ConnectionExtra* extra = shard_.tracker_.find_extra(c)) {
+    const HalfExtra& x = extra->half[index_of(d)];
+    side.gap_bytes = x.gap_bytes;
+    side.gap_count = x.gap_count;
+    side.duplicate_bytes = x.duplicate_bytes;
+    side.overlap_conflicts = x.overlap_conflicts;
+    side.out_of_order = x.out_of_order;
+    side.retransmissions = x.retransmissions;
+    side.urgent_bytes = x.urgent_bytes;
+    if (h.has_any(half_flags::kCut) && reason == CloseReason::Open) {
+      side.stream_bytes = static_cast<std::uint64_t>(x.cut_from); // its gap is announced at the end
+    }
+    side.stream_bytes -= x.gap_bytes;
+  }
+}
+
+namespace {
+
+// Zeek's rules (scripts/base/protocols/conn): who was heard, who ended it and how.
+ConnState conn_state_of(const Connection& c) {
+  const HalfConnection& orig = c.half[0];
+  const HalfConnection& resp = c.half[1];
+  using namespace half_flags;
+  using namespace connection_flags;
+  const bool orig_syn = orig.has_any(kSynSeen);
+  const bool resp_syn = resp.has_any(kSynSeen);
+  if (c.has_any(kResetByResponder)) {
+    if (orig_syn && !resp_syn && resp.payload_bytes == 0) return ConnState::Rej;
+    return orig.has_any(kHeard) ? ConnState::Rstr : ConnState::Rstrh;
+  }
+  if (c.has_any(kResetByOriginator)) {
+    if (orig_syn && !resp.has_any(kHeard)) return ConnState::Rstos0;
+    return resp.has_any(kHeard) ? ConnState::Rsto : ConnState::Oth;
+  }
+  const bool orig_fin = orig.has_any(kFinSeen);
+  const bool resp_fin = resp.has_any(kFinSeen);
+  if (orig_fin && resp_fin) return ConnState::SF;
+  if (orig_fin) return resp.has_any(kHeard) ? ConnState::S2 : ConnState::Sh;
+  if (resp_fin) return orig.has_any(kHeard) ? ConnState::S3 : ConnState::Shr;
+  if (c.has_any(kEstablished)) return ConnState::S1;
+  if (orig_syn && !resp.has_any(kHeard)) return ConnState::S0;
+  if (orig_syn && resp_syn) return ConnState::S1;
+  return ConnState::Oth;
+}
+
+}  // namespace
+
+void Delivery::describe_other(std::uint32_t handle, ConnectionRecord& record) const {
+  describe(shard_.connections_[handle], CloseReason::Open, record);
+}
+
+void Delivery::describe(const Connection& c, CloseReason reason, ConnectionRecord& record) const {
+  const ConnectionOrigin& origin = shard_.origins_[c.index];
+  record = ConnectionRecord{};
+  record.first_packet = origin.first_packet;
+  record.first_sequence = origin.first_sequence;
+  record.start = origin.start;
+  record.end = c.last_stamp;
+  describe_side(c, reason, Direction::OriginatorToResponder, record.sides[0]);
+  describe_side(c, reason, Direction::ResponderToOriginator, record.sides[1]);
+  record.close = reason;
+  record.state = conn_state_of(c);
+  record.ipv6 = (c.key.encapsulation & 1) != 0;
+  record.midstream = !c.half[0].has_any(half_flags::kSynSeen) &&
+                     !c.half[1].has_any(half_flags::kSynSeen);
+  record.established = c.has_any(connection_flags::kEstablished);
+  record.history_length = origin.history_length;
+  std::memcpy(record.history.data(), origin.history, origin.history_length);
+  const ConnectionExtra* extra = shard_.tracker_.find_extra(c);
+  if (extra == nullptr) return;
+  record.reuse = extra->reuse;
+  record.anomalies = extra->anomalies;
+  const auto more = std::min<std::size_t>(extra->history_length,
+                                          record.history.size() - record.history_length);
+  std::memcpy(record.history.data() + record.history_length, extra->history.data(), more);
+  record.history_length = static_cast<std::uint8_t>(record.history_length + more);
+  if (extra->encapsulation != 0) {
+    record.encapsulation = shard_.encapsulations_[extra->encapsulation - 1];
+  }
+}
+
+}  // namespace flowloom

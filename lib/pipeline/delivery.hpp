@@ -1,0 +1,64 @@
+// From the tracker's handler to the consumer: adds identity and the place in the total order.
+#pragma once
+
+#include "stream/consumer.hpp"
+#include "tcp/tcp_tracker.hpp"
+
+namespace flowloom {
+
+class Shard;
+
+/// The tracker's Handler. Points at one connection and one decision at a time.
+class Delivery final : public ConnectionView {
+ public:
+  Delivery(Shard& shard, StreamConsumer& consumer) : shard_(shard), consumer_(consumer) {}
+
+  /// From now on events are decided by (clock, number).
+  void decide(Timestamp clock, std::uint64_t number) { key_ = EventKey{clock, number, 0}; }
+  /// From now on events belong to `c`.
+  void about(Connection& c) { connection_ = &c; }
+
+  // What TcpTracker asks of a Handler.
+  void data(Direction d, StreamOffset offset, ByteView bytes) {
+    if (connection_->has_any(connection_flags::kNoBytes)) return;
+    consumer_.on_data(next_key(), *this, connection_->consumer_slot, d, offset, bytes);
+  }
+  void gap(Direction d, StreamOffset offset, std::int64_t length, HoleCause cause);
+  void end(Direction d);
+  void arm(Connection& c, Timestamp deadline);
+  template <class Action>
+  void on_behalf_of(Connection& other, Action action) {
+    Connection* const mine = connection_;
+    connection_ = &other;
+    action(*this);
+    connection_ = mine;
+  }
+
+  void open();
+  void close(CloseReason reason);
+  void watermark(const EventKey& key) { consumer_.on_watermark(key); }
+
+  // ConnectionView
+  [[nodiscard]] std::uint32_t handle() const override { return connection_->index; }
+  void describe(ConnectionRecord& record) const override {
+    describe(*connection_, reason_, record);
+  }
+  void describe_other(std::uint32_t handle, ConnectionRecord& record) const override;
+
+ private:
+  void describe(const Connection& c, CloseReason reason, ConnectionRecord& record) const;
+  const EventKey& next_key() {
+    ++key_.sub;
+    return key_;
+  }
+  void describe_side(const Connection& c, CloseReason reason, Direction d,
+                     SideRecord& side) const;
+
+  Shard& shard_;
+  StreamConsumer& consumer_;
+  Connection* connection_ = nullptr;
+  EventKey key_;
+  CloseReason reason_ = CloseReason::Open;
+};
+
+}  // namespace flowloom

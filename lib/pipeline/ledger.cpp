@@ -1,0 +1,39 @@
+#include "pipeline/ledger.hpp"
+
+#include <numeric>
+
+namespace flowloom {
+
+namespace {
+
+template <class Array>
+std::uint64_t sum(const Array& values) {
+  return std::accumulate(values.begin(), values.end(), std::uint64_t{0});
+}
+
+template <class Array>
+void add(Array& to, const Array& from) {
+  for (std::size_t i = 0; i < to.size(); ++i) to[i] += from[i];
+}
+
+}  // namespace
+
+Ledger& Ledger::operator+=(const Ledger& other) {
+  received += other.received;
+  add(verdicts, other.verdicts);
+  checksums_offloaded += other.checksums_offloaded;
+  tcp.payload_seen += other.tcp.payload_seen;
+  add(tcp.fates, other.tcp.fates);
+  add(tcp.anomalies, other.tcp.anomalies);
+  connections_created += other.connections_created;
+  add(connections_closed, other.connections_closed);
+  for (std::size_t i = 0; i < limits.size(); ++i) limits[i] = limits[i] || other.limits[i];
+  return *this;
+}
+
+bool Ledger::balances() const {
+  return received == sum(verdicts) && tcp.payload_seen == sum(tcp.fates) &&
+         connections_created == sum(connections_closed);
+}
+
+}  // namespace flowloom

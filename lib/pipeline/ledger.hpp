@@ -1,0 +1,38 @@
+// What happened to every packet, byte and connection of a shard. One writer: its lcore.
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+#include "net/verdict.hpp"
+#include "stream/connection_record.hpp"
+#include "tcp/tcp_tracker.hpp"
+
+namespace flowloom {
+
+inline constexpr std::size_t kCloseReasonCount = kCloseReasonNames.size();
+
+/// A limit that a run reached; results may then depend on the number of workers.
+enum class Limit : std::uint8_t { MaxFlows, ReorderMemory, SideRecords, ExportMemory };
+inline constexpr std::array<std::string_view, 4> kLimitNames = {"max-flows", "reorder-memory",
+                                                                "side-records", "export-memory"};
+
+struct Ledger {
+  std::uint64_t received = 0;
+  std::array<std::uint64_t, kVerdictCount> verdicts{};
+  std::uint64_t checksums_offloaded = 0;
+  TcpCounters tcp;
+  std::uint64_t connections_created = 0;
+  std::array<std::uint64_t, kCloseReasonCount> connections_closed{};
+  std::array<bool, kLimitNames.size()> limits{};
+
+  void verdict(Verdict v) { ++verdicts[static_cast<std::size_t>(v)]; }
+  void reached(Limit l) { limits[static_cast<std::size_t>(l)] = true; }
+  Ledger& operator+=(const Ledger& other);
+
+  /// Whether every packet has one verdict, every payload byte one fate, and every connection that
+  /// was created has ended. Holds after the last packet and the final drain.
+  [[nodiscard]] bool balances() const;
+};
+
+}  // namespace flowloom

@@ -1,0 +1,365 @@
+#include "pipeline/shard.hpp"
+
+#include <algorithm>
+
+#include "base/check.hpp"
+#include "net/five_tuple.hpp"
+#include "net/ip.hpp"
+#include "net/tcp_header.hpp"
+
+namespace flowloom {
+
+namespace {
+
+/// How many connections are looked at to find one to evict.
+constexpr std::uint32_t kEvictionSample = 32;
+
+// A connection of the lists of encapsulations is rare enough that one in four may have one.
+std::uint32_t encapsulation_capacity(std::uint32_t flows) { return flows; }
+
+std::uint32_t page_count(std::uint64_t bytes) {
+  return static_cast<std::uint32_t>(
+      std::clamp<std::uint64_t>(bytes / sizeof(ReorderPage), 16, 0x7fffffff));
+}
+
+Segment segment_of(const Packet& packet) {
+  const TcpHeader tcp = tcp_header_of(packet);
+  Segment s;
+  s.seq = tcp.seq();
+  s.ack = tcp.ack();
+  s.length = packet.payload_length;
+  s.window = tcp.window();
+  s.urgent = tcp.urgent_pointer();
+  s.flags = tcp.flags();
+  s.payload = captured_payload(packet);
+  s.options = tcp.options();
+  s.ip_bytes = ip_length_of(packet);
+  s.clock = packet.clock;
+  s.stamp = packet.stamp;
+  s.number = packet.number;
+  return s;
+}
+
+/// Ports below this are taken for servers where no SYN tells who is who.
+constexpr std::uint16_t kFirstClientPort = 1024;
+
+/// Whether the packet that created a connection was sent by its originator.
+bool sent_by_originator(const Segment& s, const TcpHeader& tcp) {
+  if (s.flags.has_any(kSyn)) return !s.flags.has_any(kAck);
+  if (s.flags.has_any(kRst) && s.seq == SeqNum{0} && s.flags.has_any(kAck)) return false;
+  const bool from_server = tcp.source_port() < kFirstClientPort;
+  const bool to_server = tcp.destination_port() < kFirstClientPort;
+  return to_server || !from_server;
+}
+
+}  // namespace
+
+/// What the timer wheel asks of its shard.
+struct ShardTimers {
+  Shard& shard;
+  Timestamp deadline(std::uint32_t index) const {
+    return shard.deadline_of(shard.connections_[index]);
+  }
+  std::uint64_t rank(std::uint32_t index) const { return shard.origins_[index].first_packet; }
+  void expire(std::uint32_t index, Timestamp deadline) const { shard.expire(index, deadline); }
+};
+
+Shard::Shard(const ShardConfig& config, StreamConsumer& consumer)
+    : config_(config),
+      connections_(config.max_flows),
+      origins_(config.max_flows),
+      encapsulations_(encapsulation_capacity(config.max_flows)),
+      table_(config.max_flows, KeyOf{connections_.data()}),
+      wheel_(config.max_flows),
+      memory_{SlabPool<ConnectionExtra>(config.max_flows),
+              ReorderPool(page_count(config.reorder_bytes))},
+      delivery_(*this, consumer),
+      tracker_(config.tcp, memory_, ledger_.tcp, origins_.data(), connections_.data()) {}
+
+std::size_t Shard::reserved_bytes() const {
+  return connections_.bytes() + origins_.bytes() + encapsulations_.bytes() + table_.bytes() +
+         wheel_.bytes() + memory_.extras.bytes() + memory_.pages.bytes();
+}
+
+void Shard::track(Burst& burst) {
+  prefetch(burst);
+  for (std::uint32_t i = 0; i < burst.size; ++i) {
+    Packet& packet = burst.packets[i];
+    if (packet.clock >= wheel_.next_due()) advance_clock(packet.clock);
+    if (packet.verdict == Verdict::Tcp) track_packet(packet);
+    ledger_.verdict(packet.verdict);
+  }
+  ledger_.received += burst.size;
+}
+
+// Two rounds over the burst, so that the memory of one packet is fetched while others are
+// prepared. Nothing is looked up for good here: an earlier packet of the burst may create or end
+// the connection of a later one.
+void Shard::prefetch(const Burst& burst) const {
+  for (std::uint32_t i = 0; i < burst.size; ++i) {
+    table_.prefetch(burst.packets[i].flow_hash);
+  }
+  for (std::uint32_t i = 0; i < burst.size; ++i) {
+    if (burst.packets[i].verdict != Verdict::Tcp) continue;
+    const std::uint32_t index = table_.candidate(burst.packets[i].flow_hash);
+    if (index == kNoIndex) continue;
+    const auto* line = reinterpret_cast<const char*>(&connections_[index]);
+    __builtin_prefetch(line, 1);
+    __builtin_prefetch(line + 64, 1);
+    __builtin_prefetch(line + 128, 1);
+  }
+}
+
+Direction Shard::direction_in(const Connection& c, const Packet& packet) {
+  const bool from_upper = !packet.has(packet_flags::kFromLower);
+  return from_upper == c.has_any(connection_flags::kOriginatorIsUpper)
+             ? Direction::OriginatorToResponder
+             : Direction::ResponderToOriginator;
+}
+
+void Shard::track_packet(Packet& packet) {
+  const FlowKey key = flow_key_of(packet);
+  std::uint32_t index = table_.find(key, packet.flow_hash);
+  Connection* c = index == kNoIndex ? nullptr : &connections_[index];
+  if (!passes_checksum(packet, c)) {
+    packet.verdict = Verdict::BadTcpChecksum;
+    return;
+  }
+  const Segment s = segment_of(packet);
+  delivery_.decide(s.clock, s.number);
+  std::uint32_t reuse = 0;
+  if (c != nullptr && s.flags.has_any(kSyn) && begins_anew(*c, s, direction_in(*c, packet))) {
+    const ConnectionExtra* extra = tracker_.find_extra(*c);
+    reuse = 1 + (extra == nullptr ? 0 : extra->reuse);
+    end(*c, c->has_any(connection_flags::kClosing) ? reason_of(*c) : CloseReason::Reused);
+    c = nullptr;
+  }
+  if (c == nullptr) {
+    c = admit(packet, key, s, reuse);
+    if (c == nullptr) {
+      packet.verdict = Verdict::TableFull;
+      return;
+    }
+  }
+  delivery_.about(*c);
+  if (s.flags.has_any(kSyn) && roles_are_wrong(*c, s, direction_in(*c, packet))) flip_roles(*c);
+  c->last_clock = s.clock;
+  c->last_stamp = s.stamp;
+  const bool was_closing = c->has_any(connection_flags::kClosing);
+  tracker_.on_segment(*c, s, direction_in(*c, packet), delivery_);
+  if (!was_closing && c->has_any(connection_flags::kClosing)) wheel_.arm(c->index, deadline_of(*c));
+}
+
+bool Shard::passes_checksum(const Packet& packet, Connection* connection) {
+  if (config_.checksum == ChecksumMode::None || packet.has(packet_flags::kChecksumGood)) {
+    return true;
+  }
+  ChecksumResult result = ChecksumResult::Bad;
+  if (!packet.has(packet_flags::kChecksumBad) || config_.checksum == ChecksumMode::Auto) {
+    result = check_tcp_checksum(packet);
+  }
+  switch (result) {
+    case ChecksumResult::Good:
+    case ChecksumResult::NotCaptured:
+      return true;
+    case ChecksumResult::Offloaded:
+      if (config_.checksum == ChecksumMode::Auto) {
+        ++ledger_.checksums_offloaded;
+        return true;
+      }
+      break;
+    case ChecksumResult::Bad:
+      break;
+  }
+  if (connection != nullptr) {
+    tracker_.add_letter(*connection, direction_in(*connection, packet), 'C');
+  }
+  return false;
+}
+
+// Whether a SYN on a known tuple is the first segment of another connection (RFC 9293, 3.10.7.4;
+// port reuse). A repeated SYN, and one inside the window, are not.
+bool Shard::begins_anew(const Connection& c, const Segment& s, Direction d) const {
+  const HalfConnection& talker = c.half[index_of(d)];
+  const SeqNum first_data = s.seq + 1;
+  const SeqNum origin = talker.rcv_nxt - static_cast<std::uint32_t>(talker.offset);
+  const bool repeated = talker.has_any(half_flags::kOriginKnown) && origin == first_data;
+  if (repeated) return false;
+  if (c.has_any(connection_flags::kClosing)) return true;
+  if (s.flags.has_any(kAck)) return false;
+  const bool synchronised = c.has_any(connection_flags::kEstablished) ||
+                            c.half[0].offset + c.half[1].offset > 0;
+  if (!synchronised || !talker.has_any(half_flags::kOriginKnown)) return false;
+  const std::int64_t ahead = talker.rcv_nxt.distance_to(s.seq);
+  const std::int64_t window = talker.has_any(half_flags::kAcked)
+                                  ? talker.rcv_nxt.distance_to(talker.snd_edge)
+                                  : 0;
+  return ahead < 0 || ahead > std::max<std::int64_t>(window, 65535);
+}
+
+// The first segments of a connection may come out of order: a SYN tells who is the originator.
+// Once something was delivered the roles stay.
+bool Shard::roles_are_wrong(const Connection& c, const Segment& s, Direction d) {
+  if (c.has_any(connection_flags::kDelivered | connection_flags::kSynAckSeen)) return false;
+  if (c.half[0].has_any(half_flags::kSynSeen) || c.half[1].has_any(half_flags::kSynSeen)) {
+    return false;
+  }
+  const bool from_originator = d == Direction::OriginatorToResponder;
+  return s.flags.has_any(kAck) == from_originator;
+}
+
+void Shard::flip_roles(Connection& c) {
+  std::swap(c.half[0], c.half[1]);
+  c.flags ^= connection_flags::kOriginatorIsUpper;
+  if (c.extra != 0) std::swap(memory_.extras[c.extra - 1].half[0], memory_.extras[c.extra - 1].half[1]);
+  ConnectionOrigin& origin = origins_[c.index];
+  constexpr char kCaseBit = 0x20;
+  for (std::size_t i = 0; i < origin.history_length; ++i) origin.history[i] ^= kCaseBit;
+  tracker_.add_letter(c, Direction::OriginatorToResponder, '^');
+}
+
+Connection* Shard::admit(const Packet& packet, const FlowKey& key, const Segment& s,
+                         std::uint32_t reuse) {
+  const std::uint32_t index = take_connection();
+  if (index == kNoIndex) return nullptr;
+  if (!table_.insert(packet.flow_hash, index)) {
+    connections_.give_back(index);
+    ledger_.reached(Limit::MaxFlows);
+    return nullptr;
+  }
+  Connection& c = connections_[index];
+  c.key = key;
+  c.index = index;
+  const bool from_upper = !packet.has(packet_flags::kFromLower);
+  if (sent_by_originator(s, tcp_header_of(packet)) == from_upper) {
+    c.set(connection_flags::kOriginatorIsUpper);
+  }
+  ConnectionOrigin& origin = origins_[index];
+  origin = ConnectionOrigin{};
+  origin.start = s.stamp;
+  origin.first_packet = s.number;
+  origin.first_sequence = s.seq;
+  c.last_clock = s.clock;
+  c.last_stamp = s.stamp;
+  ++ledger_.connections_created;
+  if (reuse > 0 || packet.has(packet_flags::kEncapsulated)) {
+    if (ConnectionExtra* extra = tracker_.extra_of(c)) {
+      extra->reuse = reuse;
+      if (packet.has(packet_flags::kEncapsulated)) {
+        extra->encapsulation = encapsulations_.take() + 1;
+        if (extra->encapsulation != 0) {
+          encapsulations_[extra->encapsulation - 1] = list_encapsulation(packet);
+        }
+      }
+    }
+  }
+  // Until the handshake is complete a connection is embryonic, whatever comes of this segment.
+  wheel_.arm(index, saturating_add(s.clock, std::min(config_.syn_timeout, config_.idle_timeout)));
+  delivery_.about(c);
+  delivery_.open();
+  return &c;
+}
+
+std::uint32_t Shard::take_connection() {
+  std::uint32_t index = connections_.take();
+  if (index == kNoIndex && evict_one()) index = connections_.take();
+  return index;
+}
+
+// Embryonic connections go first, then closed ones, then the one idle for longest, among a sample.
+bool Shard::evict_one() {
+  ledger_.reached(Limit::MaxFlows);
+  const std::uint32_t capacity = connections_.capacity();
+  Connection* victim = nullptr;
+  int best_class = 3;
+  for (std::uint32_t i = 0; i < std::min(kEvictionSample, capacity); ++i) {
+    Connection& c = connections_[(eviction_hand_ + i) % capacity];
+    const int its_class = embryonic(c) ? 0 : c.has_any(connection_flags::kClosing) ? 1 : 2;
+    if (victim == nullptr || its_class < best_class ||
+        (its_class == best_class && c.last_clock < victim->last_clock)) {
+      victim = &c;
+      best_class = its_class;
+    }
+  }
+  eviction_hand_ = (eviction_hand_ + kEvictionSample) % capacity;
+  if (victim == nullptr) return false;
+  end(*victim, CloseReason::Evicted);
+  return true;
+}
+
+bool Shard::embryonic(const Connection& c) const {
+  return !c.has_any(connection_flags::kEstablished | connection_flags::kClosing) &&
+         (c.half[0].has_any(half_flags::kSynSeen) || c.half[1].has_any(half_flags::kSynSeen)) &&
+         c.half[0].payload_bytes + c.half[1].payload_bytes == 0;
+}
+
+Timestamp Shard::deadline_of(const Connection& c) const {
+  Timestamp deadline;
+  if (c.has_any(connection_flags::kClosing)) {
+    deadline = saturating_add(c.closing_clock, config_.closed_timeout);
+  } else {
+    deadline = saturating_add(c.last_clock,
+                              embryonic(c) ? config_.syn_timeout : config_.idle_timeout);
+  }
+  return std::min(deadline, tracker_.grace_deadline(c));
+}
+
+CloseReason Shard::reason_of(const Connection& c) const {
+  if (c.has_any(connection_flags::kClosing)) {
+    return c.close_reason == static_cast<std::uint8_t>(Closing::Rst) ? CloseReason::Rst
+                                                                     : CloseReason::Fin;
+  }
+  if (finishing_) return CloseReason::Eof;
+  return embryonic(c) ? CloseReason::SynTimeout : CloseReason::Idle;
+}
+
+void Shard::expire(std::uint32_t index, Timestamp deadline) {
+  Connection& c = connections_[index];
+  delivery_.decide(deadline, origins_[index].first_packet);
+  delivery_.about(c);
+  if (tracker_.grace_deadline(c) <= deadline) {
+    tracker_.on_grace(c, deadline, delivery_);
+    wheel_.arm(index, deadline_of(c));
+    return;
+  }
+  end(c, reason_of(c));
+}
+
+// Preconditions: delivery_ was told the decision.
+void Shard::end(Connection& c, CloseReason reason) {
+  delivery_.about(c);
+  tracker_.finish(c, delivery_);
+  delivery_.close(reason);
+  ++ledger_.connections_closed[static_cast<std::size_t>(reason)];
+  wheel_.cancel(c.index);
+  table_.erase(hash_of(c.key, config_.seed), c.index);
+  if (const ConnectionExtra* extra = tracker_.find_extra(c)) {
+    if (extra->encapsulation != 0) encapsulations_.give_back(extra->encapsulation - 1);
+  }
+  tracker_.release(c);
+  connections_.give_back(c.index);
+}
+
+void Shard::advance_clock(Timestamp clock) { wheel_.advance(clock, ShardTimers{*this}); }
+
+void Shard::finish() {
+  finishing_ = true;
+  wheel_.drain(ShardTimers{*this});
+  note_limits();
+}
+
+void Shard::note_limits() {
+  const std::uint64_t cut = ledger_.tcp.fates[static_cast<std::size_t>(Fate::CutMemory)];
+  if (cut > 0) ledger_.reached(Limit::ReorderMemory);
+}
+
+void front(Burst& burst, const DecodeOptions& options) {
+  for (std::uint32_t i = 0; i < burst.size; ++i) {
+    Packet& packet = burst.packets[i];
+    if (packet.verdict == Verdict::Filtered) continue;
+    decode(packet, options);
+    if (packet.verdict == Verdict::Tcp) hash_flow(packet, options.seed);
+  }
+}
+
+}  // namespace flowloom

@@ -1,0 +1,87 @@
+// Everything mutable that one lcore owns, and the back half of the data path: look up, admit,
+// track, deliver, end. Plain C++: no thread, no atomic, no DPDK.
+#pragma once
+
+#include <cstdint>
+
+#include "base/memory.hpp"
+#include "base/slab_pool.hpp"
+#include "base/timer_wheel.hpp"
+#include "flow/flow_table.hpp"
+#include "net/decode.hpp"
+#include "net/packet.hpp"
+#include "pipeline/delivery.hpp"
+#include "pipeline/ledger.hpp"
+#include "pipeline/shard_config.hpp"
+#include "stream/consumer.hpp"
+#include "tcp/connection.hpp"
+#include "tcp/tcp_tracker.hpp"
+
+namespace flowloom {
+
+class Shard {
+ public:
+  Shard(const ShardConfig& config, StreamConsumer& consumer);
+  Shard(const Shard&) = delete;
+  Shard& operator=(const Shard&) = delete;
+
+  /// The back half for one burst: every packet gets its verdict. Packets whose verdict is not Tcp
+  /// are only counted. Preconditions: front() ran; clocks do not decrease from call to call.
+  void track(Burst& burst);
+
+  /// Lets packet time pass without a packet: fires what is due before or at `clock`.
+  void advance_clock(Timestamp clock);
+
+  /// End of input: every connection ends, in the order of its deadline.
+  void finish();
+
+  [[nodiscard]] const Ledger& ledger() const { return ledger_; }
+  [[nodiscard]] std::uint32_t connections() const { return table_.size(); }
+  /// Bytes reserved for tables and pools.
+  [[nodiscard]] std::size_t reserved_bytes() const;
+
+ private:
+  friend class Delivery;
+  friend struct ShardTimers;
+  struct KeyOf {
+    const Connection* connections = nullptr;
+    const FlowKey& operator()(std::uint32_t index) const { return connections[index].key; }
+  };
+
+  void prefetch(const Burst& burst) const;
+  void track_packet(Packet& packet);
+  [[nodiscard]] bool passes_checksum(const Packet& packet, Connection* connection);
+  [[nodiscard]] bool begins_anew(const Connection& c, const Segment& s, Direction d) const;
+  [[nodiscard]] static Direction direction_in(const Connection& c, const Packet& packet);
+  Connection* admit(const Packet& packet, const FlowKey& key, const Segment& s,
+                    std::uint32_t reuse);
+  std::uint32_t take_connection();
+  bool evict_one();
+  [[nodiscard]] static bool roles_are_wrong(const Connection& c, const Segment& s, Direction d);
+  void flip_roles(Connection& c);
+  void expire(std::uint32_t index, Timestamp deadline);
+  void end(Connection& c, CloseReason reason);
+  [[nodiscard]] Timestamp deadline_of(const Connection& c) const;
+  [[nodiscard]] bool embryonic(const Connection& c) const;
+  [[nodiscard]] CloseReason reason_of(const Connection& c) const;
+  void note_limits();
+
+  const ShardConfig config_;
+  SlabPool<Connection> connections_;
+  ReservedArray<ConnectionOrigin> origins_;
+  SlabPool<EncapsulationList> encapsulations_;
+  FlowTable<KeyOf> table_;
+  TimerWheel wheel_;
+  TcpMemory memory_;
+  Ledger ledger_;
+  Delivery delivery_;
+  TcpTracker<Delivery> tracker_;
+  std::uint32_t eviction_hand_ = 0;
+  bool finishing_ = false;
+};
+
+/// The front half: finds the TCP segment of each packet and hashes its flow. Packets marked
+/// Verdict::Filtered beforehand are left alone.
+void front(Burst& burst, const DecodeOptions& options);
+
+}  // namespace flowloom

@@ -1,0 +1,30 @@
+// Settings of one shard, frozen before the first packet.
+#pragma once
+
+#include <cstdint>
+
+#include "base/hash.hpp"
+#include "base/time.hpp"
+#include "tcp/tcp_tracker.hpp"
+
+namespace flowloom {
+
+/// Which wrong TCP checksums drop a segment (`--checksum`).
+enum class ChecksumMode : std::uint8_t {
+  Auto,  ///< what an offloading sender leaves is tolerated
+  All,
+  None
+};
+
+struct ShardConfig {
+  std::uint32_t max_flows = 1'000'000;
+  std::uint64_t reorder_bytes = std::uint64_t{256} << 20;
+  Duration idle_timeout = std::chrono::seconds{3600};
+  Duration syn_timeout = std::chrono::seconds{10};
+  Duration closed_timeout = std::chrono::seconds{60};
+  ChecksumMode checksum = ChecksumMode::Auto;
+  TcpSettings tcp;
+  HashSeed seed;
+};
+
+}  // namespace flowloom

@@ -1,0 +1,257 @@
+#include "runtime/engine.hpp"
+
+#include <algorithm>
+
+#include "base/backoff.hpp"
+#include "base/check.hpp"
+
+namespace flowloom {
+
+namespace {
+
+/// Messages that the writer takes at a time.
+constexpr std::size_t kWriterBatch = 256;
+/// Sources of hardware queues number their packets for themselves; the source stands in the top
+/// bits, so that a number is unique in a run.
+constexpr unsigned kSourceShift = 56;
+
+ShardConfig share_of(const ShardConfig& whole, unsigned workers) {
+  ShardConfig share = whole;
+  // Flows do not spread evenly: an eighth more for each worker.
+  const std::uint64_t flows = whole.max_flows / workers + (workers > 1 ? whole.max_flows / 8 : 0);
+  share.max_flows = static_cast<std::uint32_t>(std::max<std::uint64_t>(flows, 16));
+  share.reorder_bytes = whole.reorder_bytes / workers;
+  return share;
+}
+
+}  // namespace
+
+/// All that belongs to one worker. worker: rw, others: as Exporter and ProgressCounter say.
+struct Engine::Worker {
+  Worker(const EngineSettings& settings, unsigned index)
+      : exporter(settings.output == Export::None ? nullptr : make_exporter(settings, index)),
+        shard(share_of(settings.shard, settings.workers), consumer()) {}
+
+  static std::unique_ptr<Exporter> make_exporter(const EngineSettings& settings, unsigned index) {
+    ExporterConfig config;
+    config.worker = static_cast<std::uint16_t>(index);
+    config.max_flows = share_of(settings.shard, settings.workers).max_flows;
+    config.memory = settings.export_memory / settings.workers;
+    config.bytes_wanted = settings.output == Export::RecordsAndBytes;
+    return std::make_unique<Exporter>(config);
+  }
+  StreamConsumer& consumer() {
+    return exporter != nullptr ? static_cast<StreamConsumer&>(*exporter) : counting;
+  }
+  void finish() {
+    shard.finish();
+    if (exporter != nullptr) exporter->finish();
+    publish();
+  }
+  void publish() {
+    progress.publish(shard.ledger().received, shard.ledger().connections_created);
+  }
+
+  std::unique_ptr<Exporter> exporter;
+  CountingConsumer counting;
+  Shard shard;
+  ProgressCounter progress;
+  Ledger front; // receiver: packets that were not steered to anybody
+};
+
+void ThreadLauncher::launch(Role, unsigned, std::function<void()> body) {
+  threads_.emplace_back(std::move(body));
+}
+
+void ThreadLauncher::join() {
+  for (std::thread& thread : threads_) thread.join();
+  threads_.clear();
+}
+
+Engine::Engine(const EngineSettings& settings, std::vector<PacketSource*> sources,
+               MessageWriter* writer)
+    : settings_(settings),
+      decode_options_{settings.shard.seed},
+      sources_(std::move(sources)),
+      writer_(writer) {
+  FLOWLOOM_CHECK(sources_.size() == 1 || sources_.size() == settings_.workers);
+  FLOWLOOM_CHECK((writer_ != nullptr) == (settings_.output != Export::None));
+  for (unsigned i = 0; i < settings_.workers; ++i) {
+    workers_.push_back(std::make_unique<Worker>(settings_, i));
+  }
+  if (sources_.size() < settings_.workers) steering_ = std::make_unique<Steering>(settings_.workers);
+}
+
+Engine::~Engine() = default;
+
+void Engine::prepare(Burst& burst, unsigned source) const {
+  for (std::uint32_t i = 0; i < burst.size; ++i) {
+    Packet& packet = burst.packets[i];
+    if (source > 0) packet.number |= std::uint64_t{source} << kSourceShift;
+    packet.verdict = Verdict::Tcp;
+    if (settings_.filter != nullptr && !settings_.filter->matches(packet)) {
+      packet.verdict = Verdict::Filtered;
+    }
+  }
+  front(burst, decode_options_);
+}
+
+void Engine::run_to_completion(unsigned index) {
+  Worker& worker = *workers_[index];
+  PacketSource& source = *sources_[index];
+  Burst burst;
+  burst.limit = settings_.burst;
+  Backoff backoff;
+  while (!stop_.load(std::memory_order_relaxed)) {
+    const SourceState state = source.receive(burst);
+    if (state == SourceState::End) break;
+    if (state == SourceState::Idle) {
+      backoff.wait();
+      continue;
+    }
+    backoff.reset();
+    prepare(burst, index);
+    worker.shard.track(burst);
+    const Packet& last = burst.packets[burst.size - 1];
+    source.release(burst);
+    worker.consumer().on_watermark({last.clock, last.number, 0});
+    worker.publish();
+  }
+  worker.finish();
+}
+
+void Engine::run_receiver() {
+  PacketSource& source = *sources_[0];
+  Worker& first = *workers_[0];
+  Burst burst;
+  burst.limit = settings_.burst;
+  Backoff backoff;
+  while (!stop_.load(std::memory_order_relaxed)) {
+    const SourceState state = source.receive(burst);
+    if (state == SourceState::End) break;
+    if (state == SourceState::Idle) {
+      steering_->release_done(source);
+      backoff.wait();
+      continue;
+    }
+    backoff.reset();
+    prepare(burst, 0);
+    for (std::uint32_t i = 0; i < burst.size; ++i) {
+      if (burst.packets[i].verdict == Verdict::Tcp) continue;
+      first.front.verdict(burst.packets[i].verdict);
+      ++first.front.received;
+    }
+    steering_->distribute(burst, source);
+    steering_->release_done(source);
+  }
+  steering_->finish();
+  while (steering_->release_done(source)) backoff.wait();
+}
+
+void Engine::run_steered(unsigned index) {
+  Worker& worker = *workers_[index];
+  Burst burst;
+  burst.limit = settings_.burst;
+  Backoff backoff;
+  for (;;) {
+    EventKey progress;
+    const Steering::State state = steering_->receive(index, burst, progress);
+    if (state == Steering::State::Packets) {
+      backoff.reset();
+      worker.shard.track(burst);
+      const Packet& last = burst.packets[burst.size - 1];
+      steering_->done(index, last.clock, last.number);
+      worker.consumer().on_watermark({last.clock, last.number, 0});
+      worker.publish();
+      continue;
+    }
+    if (progress.number > 0) {
+      worker.shard.advance_clock(progress.clock);
+      steering_->done(index, progress.clock, progress.number);
+      worker.consumer().on_watermark(progress);
+    }
+    if (state == Steering::State::End) break;
+    backoff.wait();
+  }
+  worker.finish();
+}
+
+void Engine::run_writer() {
+  std::vector<Exporter*> exporters;
+  for (const auto& worker : workers_) exporters.push_back(worker->exporter.get());
+  WriterInlet inlet(std::move(exporters));
+  std::vector<StreamMessage*> messages;
+  messages.reserve(kWriterBatch);
+  Backoff backoff;
+  bool flushed = true;
+  while (inlet.poll(messages, kWriterBatch)) {
+    if (messages.empty()) {
+      if (!flushed) writer_->idle();
+      flushed = true;
+      backoff.wait();
+      continue;
+    }
+    backoff.reset();
+    flushed = false;
+    writer_->write(messages, inlet);
+    messages.clear();
+  }
+  writer_->finish();
+}
+
+void Engine::run(Launcher& launcher, std::chrono::milliseconds interval,
+                 const std::function<void(const Progress&)>& tick) {
+  const auto start = [&](Role role, unsigned index, auto body) {
+    running_.fetch_add(1);
+    launcher.launch(role, index, [this, body] {
+      body();
+      running_.fetch_sub(1);
+    });
+  };
+  if (writer_ != nullptr) start(Role::Writer, 0, [this] { run_writer(); });
+  for (unsigned i = 0; i < settings_.workers; ++i) {
+    if (steering_ != nullptr) {
+      start(Role::Worker, i, [this, i] { run_steered(i); });
+    } else {
+      start(Role::Worker, i, [this, i] { run_to_completion(i); });
+    }
+  }
+  if (steering_ != nullptr) start(Role::Receive, 0, [this] { run_receiver(); });
+  constexpr std::chrono::milliseconds kStep{5};
+  auto next = std::chrono::steady_clock::now() + interval;
+  while (running_.load() > 0) {
+    std::this_thread::sleep_for(kStep);
+    if (std::chrono::steady_clock::now() < next) continue;
+    next += interval;
+    Progress progress;
+    for (const auto& worker : workers_) worker->progress.add_to(progress);
+    tick(progress);
+  }
+  launcher.join();
+}
+
+Ledger Engine::ledger() const {
+  Ledger sum;
+  for (const auto& worker : workers_) {
+    sum += worker->shard.ledger();
+    sum += worker->front;
+    if (worker->exporter != nullptr && worker->exporter->was_pressed()) {
+      sum.reached(Limit::ExportMemory);
+    }
+  }
+  return sum;
+}
+
+std::uint64_t Engine::counted_bytes() const {
+  std::uint64_t sum = 0;
+  for (const auto& worker : workers_) sum += worker->counting.bytes();
+  return sum;
+}
+
+std::size_t Engine::reserved_bytes() const {
+  std::size_t sum = settings_.output == Export::None ? 0 : settings_.export_memory;
+  for (const auto& worker : workers_) sum += worker->shard.reserved_bytes();
+  return sum;
+}
+
+}  // namespace flowloom

@@ -1,0 +1,116 @@
+// Runs sources, shards and the writer core: who does what on which thread.
+//
+//   one worker            receive -> front -> track, on one thread (run to completion)
+//   several, one source   one RX thread: receive -> front -> steer; each worker: track
+//   several sources       run to completion per source (hardware queues)
+//
+// The writer core runs beside them, unless nothing is written.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <thread>
+#include <vector>
+
+#include "export/exporter.hpp"
+#include "export/writer_inlet.hpp"
+#include "io/bpf_filter.hpp"
+#include "io/packet_source.hpp"
+#include "pipeline/shard.hpp"
+#include "runtime/progress.hpp"
+#include "runtime/steering.hpp"
+#include "stream/counting_consumer.hpp"
+
+namespace flowloom {
+
+/// Whether the writer core has anything to write.
+enum class Export : std::uint8_t { None, RecordsOnly, RecordsAndBytes };
+
+struct EngineSettings {
+  ShardConfig shard;                       ///< of the whole run; shared out among the workers
+  unsigned workers = 1;
+  std::uint32_t burst = kBurstMax;         ///< packets per burst; tests use 1 and 7
+  Export output = Export::RecordsAndBytes;
+  std::uint64_t export_memory = std::uint64_t{256} << 20;  ///< of the whole run
+  const BpfFilter* filter = nullptr;       ///< outlives the engine; nullptr: everything
+};
+
+/// What a thread is for; launchers place it accordingly.
+enum class Role : std::uint8_t { Receive, Worker, Writer };
+
+/// Starts threads: plain ones, or on EAL's lcores.
+class Launcher {
+ public:
+  virtual ~Launcher() = default;
+  virtual void launch(Role role, unsigned index, std::function<void()> body) = 0;
+  /// Waits until every launched body has returned.
+  virtual void join() = 0;
+};
+
+/// std::thread for every role.
+class ThreadLauncher final : public Launcher {
+ public:
+  ~ThreadLauncher() override { join(); }
+  void launch(Role role, unsigned index, std::function<void()> body) override;
+  void join() override;
+
+ private:
+  std::vector<std::thread> threads_;
+};
+
+/// What the writer core does with messages; called on its thread.
+class MessageWriter {
+ public:
+  virtual ~MessageWriter() = default;
+  /// Messages in the run's order; each is given back through inlet.done() before it returns.
+  virtual void write(std::vector<StreamMessage*>& messages, WriterInlet& inlet) = 0;
+  /// Nothing to do at the moment.
+  virtual void idle() = 0;
+  /// No message follows.
+  virtual void finish() = 0;
+};
+
+class Engine {
+ public:
+  /// Reserves all memory. `sources`: one, or one per worker. Throws std::bad_alloc.
+  Engine(const EngineSettings& settings, std::vector<PacketSource*> sources,
+         MessageWriter* writer);
+  ~Engine();
+
+  /// Starts everything on `launcher` and returns when the input has ended, or soon after stop(),
+  /// and everything is written. `tick` is called on the caller's thread every `interval`.
+  void run(Launcher& launcher, std::chrono::milliseconds interval,
+           const std::function<void(const Progress&)>& tick);
+
+  /// Ends the input early: open connections are written, the ledger balances. From any thread.
+  void stop() { stop_.store(true, std::memory_order_relaxed); }
+
+  /// Sums over all threads. Preconditions: run() returned.
+  [[nodiscard]] Ledger ledger() const;
+  /// Bytes delivered, where nothing is exported. Preconditions: run() returned.
+  [[nodiscard]] std::uint64_t counted_bytes() const;
+  [[nodiscard]] std::size_t reserved_bytes() const;
+
+ private:
+  struct Worker;
+  void run_to_completion(unsigned index);
+  void run_receiver();
+  void run_steered(unsigned index);
+  void run_writer();
+  void filter(Burst& burst) const;
+  void prepare(Burst& burst, unsigned source) const;
+
+  const EngineSettings settings_;
+  const DecodeOptions decode_options_;
+  std::vector<PacketSource*> sources_;
+  MessageWriter* writer_;
+  std::vector<std::unique_ptr<Worker>> workers_;
+  std::unique_ptr<Steering> steering_;
+  std::atomic<bool> stop_{false};
+  std::atomic<unsigned> running_{0};
+};
+
+}  // namespace flowloom

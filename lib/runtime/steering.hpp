@@ -1,0 +1,72 @@
+// Software RSS: descriptors from the RX thread to the worker that owns their flow, in order, in
+// bursts, over single-producer single-consumer rings; and the way back, how far each worker is,
+// so that frames can be released.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <vector>
+
+#include "export/watermark.hpp"
+#include "io/packet_source.hpp"
+#include "net/packet.hpp"
+#include "runtime/descriptor_ring.hpp"
+
+namespace flowloom {
+
+class Steering {
+ public:
+  explicit Steering(unsigned workers);
+
+  // --- RX thread
+
+  /// Sends every packet of the burst whose verdict is Tcp to its owner; waits while a ring is
+  /// full. The burst counts as outstanding until release_done().
+  void distribute(const Burst& burst, PacketSource& source);
+  /// Releases what all workers are done with; returns whether anything is still outstanding.
+  bool release_done(PacketSource& source);
+  void finish() { finished_.store(true, std::memory_order_release); }
+
+  // --- worker threads
+
+  /// What a worker found: packets; or nothing up to `progress`; or the end.
+  enum class State : std::uint8_t { Packets, Idle, End };
+  State receive(unsigned worker, Burst& burst, EventKey& progress);
+  /// Everything up to (clock, number) needs no frame any more.
+  void done(unsigned worker, Timestamp clock, std::uint64_t number) {
+    lanes_[worker]->done.publish(clock, number);
+  }
+
+  /// The owner of a flow: another part of the hash than the flow table's.
+  [[nodiscard]] unsigned owner_of(std::uint64_t flow_hash) const {
+    return static_cast<unsigned>(((flow_hash >> 32) & 0xffff) * lanes_.size() >> 16);
+  }
+
+ private:
+  static constexpr std::uint32_t kRingPackets = 2048;
+  /// One per worker.
+  struct Lane {
+    Lane() : ring(kRingPackets) {}
+    DescriptorRing ring;
+    Watermark done;
+    std::uint32_t staged = 0;
+    std::array<Packet, kBurstMax> stage;
+  };
+  /// A received burst whose frames are still in use.
+  struct Outstanding {
+    std::uint32_t size;
+    std::uint64_t last_number;
+  };
+  void flush(Lane& lane, PacketSource& source);
+
+  std::vector<std::unique_ptr<Lane>> lanes_;
+  std::deque<Outstanding> outstanding_;
+  Burst to_release_;
+  Watermark progress_;
+  alignas(64) std::atomic<bool> finished_{false};
+};
+
+}  // namespace flowloom

@@ -1,0 +1,71 @@
+// See descriptor.hpp.
+#include "sinks/descriptor.hpp"
+
+#include <poll.h>
+
+#include <cerrno>
+
+namespace flowloom {
+namespace {
+
+/// Whether the call is worth repeating after `error`; waits where the descriptor does not block.
+bool try_again(int fd, int error) {
+  if (error == EINTR) return true;
+  if (error != EAGAIN) return false;
+  pollfd wait{fd, POLLOUT, 0};
+  return ::poll(&wait, 1, -1) >= 0 || errno == EINTR;
+}
+
+/// A write that takes nothing and names no reason would repeat for ever.
+constexpr int kNothingWritten = EIO;
+
+}  // namespace
+
+int Descriptor::close() {
+  const int fd = std::exchange(fd_, -1);
+  // After EINTR the descriptor is closed on Linux; closing again might hit somebody else's.
+  return fd >= 0 && ::close(fd) != 0 && errno != EINTR ? errno : 0;
+}
+
+WriteResult write_fully(int fd, const char* data, std::size_t size) {
+  WriteResult result;
+  while (result.written < size) {
+    const ssize_t count = ::write(fd, data + result.written, size - result.written);
+    if (count > 0) {
+      result.written += static_cast<std::uint64_t>(count);
+      continue;
+    }
+    const int error = count < 0 ? errno : kNothingWritten;
+    if (try_again(fd, error)) continue;
+    result.error = error;
+    break;
+  }
+  return result;
+}
+
+WriteResult pwritev_fully(int fd, std::span<iovec> pieces, off_t offset) {
+  WriteResult result;
+  while (!pieces.empty()) {
+    const ssize_t count = ::pwritev(fd, pieces.data(), static_cast<int>(pieces.size()),
+                                    offset + static_cast<off_t>(result.written));
+    if (count <= 0) {
+      const int error = count < 0 ? errno : kNothingWritten;
+      if (try_again(fd, error)) continue;
+      result.error = error;
+      break;
+    }
+    result.written += static_cast<std::uint64_t>(count);
+    auto left = static_cast<std::size_t>(count);
+    while (!pieces.empty() && left >= pieces.front().iov_len) {
+      left -= pieces.front().iov_len;
+      pieces = pieces.subspan(1);
+    }
+    if (left > 0) {
+      pieces.front().iov_base = static_cast<char*>(pieces.front().iov_base) + left;
+      pieces.front().iov_len -= left;
+    }
+  }
+  return result;
+}
+
+}  // namespace flowloom

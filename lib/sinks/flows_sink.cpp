@@ -1,0 +1,143 @@
+// See flows_sink.hpp. The keys stand here in the order of the file; a doubled brace is fmt's
+// spelling of one.
+#include "sinks/flows_sink.hpp"
+
+#include "sinks/chain_reader.hpp"
+
+#include <fmt/compile.h>
+
+#include <algorithm>
+#include <iterator>
+#include <span>
+
+namespace flowloom {
+namespace {
+
+using Text = fmt::memory_buffer;
+
+void put(Text& out, std::string_view text) {
+  out.append(text.data(), text.data() + text.size());
+}
+
+std::span<const EncapsulationLayer> layers_of(const EncapsulationList& list) {
+  return std::span(list.layers).first(std::min<std::size_t>(list.count, list.layers.size()));
+}
+
+/// `"key":[...],` of the layers of one kind, nothing where there are none.
+template <class Format>
+void put_layers(Text& out, std::string_view begin, const EncapsulationList& list,
+                EncapsulationLayer::Kind kind, const Format& format) {
+  bool any = false;
+  for (const EncapsulationLayer& layer : layers_of(list)) {
+    if (layer.kind != kind) continue;
+    put(out, any ? std::string_view(",") : begin);
+    fmt::format_to(std::back_inserter(out), format, layer.id);
+    any = true;
+  }
+  if (any) put(out, "],");
+}
+
+void put_gap(Text& out, const Gap& gap, bool first) {
+  fmt::format_to(std::back_inserter(out),
+                 FMT_COMPILE(R"({}{{"offset":{},"length":{},"cause":"{}"}})"), first ? "" : ",",
+                 gap.offset, gap.length, kGapCauseNames[static_cast<std::size_t>(gap.cause)]);
+}
+
+}  // namespace
+
+SinkNeeds FlowsSink::needs() const {
+  return {.gap_lists = true, .sha256 = with_sha256_ == WithSha256::Yes};
+}
+
+void FlowsSink::consume(StreamEvent& event) {
+  if (!event.closes()) return;
+  text_.clear();
+  write_identity(event);
+  put(text_, R"("orig":)");
+  write_side(event, Direction::OriginatorToResponder);
+  put(text_, R"(,"resp":)");
+  write_side(event, Direction::ResponderToOriginator);
+  write_end(event.record());
+  output_.append({text_.data(), text_.size()});
+  output_.end_record();
+}
+
+void FlowsSink::write_identity(StreamEvent& event) {
+  const ConnectionRecord& record = event.record();
+  fmt::format_to(std::back_inserter(text_),
+                 FMT_COMPILE(R"({{"uid":"{}","community_id":"{}","start":"{}","end":"{}",)"),
+                 event.uid(), event.ids().community_id(record).view(),
+                 format_rfc3339(record.start).view(), format_rfc3339(record.end).view());
+  if (record.encapsulation.count > 0) write_encapsulation(record.encapsulation);
+}
+
+void FlowsSink::write_encapsulation(const EncapsulationList& list) {
+  using Kind = EncapsulationLayer::Kind;
+  put_layers(text_, R"("vlan":[)", list, Kind::Vlan, FMT_COMPILE("{}"));
+  put_layers(text_, R"("tunnel":[)", list, Kind::Mpls, FMT_COMPILE(R"("mpls:{}")"));
+}
+
+void FlowsSink::write_side(const StreamEvent& event, Direction direction) {
+  const SideRecord& side = event.record().side(direction);
+  const unsigned index = index_of(direction);
+  fmt::format_to(
+      std::back_inserter(text_),
+      FMT_COMPILE(R"({{"addr":"{}","port":{},"packets":{},"ip_bytes":{},"payload_bytes":{},)"
+                  R"("stream_bytes":{},"gap_bytes":{},"gaps":[)"),
+      format_address(side.endpoint.address, family_of(event.record())).view(), side.endpoint.port,
+      side.packets, side.ip_bytes, side.payload_bytes, side.stream_bytes, side.gap_bytes);
+  write_gaps(event, direction);
+  fmt::format_to(std::back_inserter(text_),
+                 FMT_COMPILE(R"(,"duplicate_bytes":{},"overlap_conflicts":{},"out_of_order":{},)"
+                             R"("retransmissions":{},"urgent_bytes":{})"),
+                 side.duplicate_bytes, side.overlap_conflicts, side.out_of_order,
+                 side.retransmissions, side.urgent_bytes);
+  if (!event.files[index].empty()) {
+    fmt::format_to(std::back_inserter(text_), FMT_COMPILE(R"(,"file":"{}")"),
+                   event.files[index].view());
+  }
+  if (event.sha256 != nullptr) {
+    const Sha256Text& digest = (*event.sha256)[index];
+    fmt::format_to(std::back_inserter(text_), FMT_COMPILE(R"(,"sha256":"{}")"),
+                   std::string_view(digest.data(), digest.size()));
+  }
+  put(text_, "}");
+}
+
+/// The elements and the end of a side's list of gaps.
+void FlowsSink::write_gaps(const StreamEvent& event, Direction direction) {
+  const unsigned index = index_of(direction);
+  std::uint64_t listed = 0;
+  if (event.earlier_gaps != nullptr) {
+    for (const Gap& gap : (*event.earlier_gaps)[index]) put_gap(text_, gap, listed++ == 0);
+  }
+  Gap gap;
+  GapReader reader(event.message().gaps[index]);
+  while (listed < kListedGapsMax && reader.next(gap)) put_gap(text_, gap, listed++ == 0);
+  put(text_, "]");
+  const std::uint64_t count = event.record().side(direction).gap_count;
+  if (count > listed) {
+    fmt::format_to(std::back_inserter(text_), FMT_COMPILE(R"(,"gaps_unlisted":{})"),
+                   count - listed);
+  }
+}
+
+void FlowsSink::write_end(const ConnectionRecord& record) {
+  const std::string_view history(record.history.data(),
+                                 std::min<std::size_t>(record.history_length, kHistoryMax));
+  fmt::format_to(std::back_inserter(text_),
+                 FMT_COMPILE(R"(,"close":"{}","state":"{}","history":"{}",{}"anomalies":{{)"),
+                 kCloseReasonNames[static_cast<std::size_t>(record.close)],
+                 kConnStateNames[static_cast<std::size_t>(record.state)], history,
+                 record.midstream ? R"("midstream":true,)" : "");
+  bool first = true;
+  for (std::size_t i = 0; i < kAnomalyCount; ++i) {
+    if (record.anomalies[i] == 0) continue;
+    fmt::format_to(std::back_inserter(text_), FMT_COMPILE(R"({}"{}":{})"), first ? "" : ",",
+                   kAnomalyNames[i], record.anomalies[i]);
+    first = false;
+  }
+  put(text_, "}}\n");
+}
+
+}  // namespace flowloom

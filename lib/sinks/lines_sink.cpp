@@ -1,0 +1,138 @@
+// See lines_sink.hpp.
+#include "sinks/lines_sink.hpp"
+
+#include "sinks/chain_reader.hpp"
+#include "sinks/descriptor.hpp"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <iterator>
+
+namespace flowloom {
+namespace {
+
+constexpr std::size_t kReadBytes = std::size_t{64} << 10;
+
+}  // namespace
+
+void LinesSink::consume(StreamEvent& event) {
+  const bool prints = settings_.print != PrintMode::None;
+  if (!event.closes()) {
+    if (prints && settings_.print_bytes > 0) keep_beginnings(event.message());
+    return;
+  }
+  if (event.record().noteworthy()) {
+    write_line(event.record());
+    if (prints) {
+      print_direction(event, Direction::OriginatorToResponder);
+      print_direction(event, Direction::ResponderToOriginator);
+    }
+    output_.end_record();
+  }
+  if (!event.whole()) forget(event.record());
+}
+
+void LinesSink::keep_beginnings(const StreamMessage& message) {
+  Beginnings& kept = beginnings_.at(message.record.first_packet);
+  for (unsigned d = 0; d < 2; ++d) {
+    ChainReader reader(message.data[d]);
+    while (!reader.at_end() && kept[d].size() < settings_.print_bytes &&
+           kept_bytes_ < kKeptBytesMax) {
+      const std::uint64_t limit =
+          std::min(settings_.print_bytes - kept[d].size(), kKeptBytesMax - kept_bytes_);
+      const ByteView piece = reader.take(limit);
+      kept[d].insert(kept[d].end(), piece.begin(), piece.end());
+      kept_bytes_ += piece.size();
+    }
+  }
+}
+
+void LinesSink::forget(const ConnectionRecord& record) {
+  if (const Beginnings* kept = beginnings_.find(record.first_packet); kept != nullptr) {
+    kept_bytes_ -= (*kept)[0].size() + (*kept)[1].size();
+    beginnings_.erase(record.first_packet);
+  }
+}
+
+void LinesSink::write_line(const ConnectionRecord& record) {
+  const auto& [originator, responder] = record.sides;
+  const IpFamily family = family_of(record);
+  text_.clear();
+  fmt::format_to(std::back_inserter(text_), "[+] {} - {} (CTS: {}B | STC: {}B)",
+                 format_endpoint(originator.endpoint, family).view(),
+                 format_endpoint(responder.endpoint, family).view(), originator.stream_bytes,
+                 responder.stream_bytes);
+  const std::uint64_t gaps = originator.gap_count + responder.gap_count;
+  if (gaps > 0) {
+    fmt::format_to(std::back_inserter(text_), " gaps: {} ({}B)", gaps,
+                   originator.gap_bytes + responder.gap_bytes);
+  }
+  text_.push_back('\n');
+  output_.append(text_);
+}
+
+void LinesSink::print_marker(const ConnectionRecord& record, Direction direction,
+                             std::uint64_t shown) {
+  const SideRecord& sender = record.side(direction);
+  const SideRecord& receiver = record.side(reverse(direction));
+  text_.clear();
+  fmt::format_to(std::back_inserter(text_), "{} {} -> {}, {} of {} bytes\n",
+                 direction == Direction::OriginatorToResponder ? ">>" : "<<",
+                 format_endpoint(sender.endpoint, family_of(record)).view(),
+                 format_endpoint(receiver.endpoint, family_of(record)).view(), shown,
+                 sender.stream_bytes);
+  output_.append(text_);
+}
+
+void LinesSink::print_direction(StreamEvent& event, Direction direction) {
+  if (event.record().side(direction).stream_bytes == 0) return;
+  const bool all = settings_.print_bytes == 0;
+  if (all && !event.whole() && print_file(event, direction)) return;
+  print_known(event, direction, all ? UINT64_MAX : settings_.print_bytes);
+}
+
+/// Prints what was kept of earlier messages, then what this message holds.
+void LinesSink::print_known(const StreamEvent& event, Direction direction, std::uint64_t limit) {
+  const unsigned index = index_of(direction);
+  const Beginnings* kept = event.whole() ? nullptr : beginnings_.find(event.record().first_packet);
+  const ByteView before = kept != nullptr ? ByteView((*kept)[index]) : ByteView();
+  const std::uint64_t held = event.message().data[index].bytes;
+  // What lies between the kept beginning and this message is gone, unless nothing does.
+  const bool joins = before.size() + held == event.record().sides[index].stream_bytes;
+  const std::uint64_t wanted = joins ? std::min(limit - before.size(), held) : 0;
+  print_marker(event.record(), direction, before.size() + wanted);
+  ContentPrinter printer(settings_.print, output_);
+  printer.print(before);
+  ChainReader reader(event.message().data[index]);
+  for (std::uint64_t left = wanted; left > 0 && !reader.at_end();) {
+    const ByteView piece = reader.take(left);
+    printer.print(piece);
+    left -= piece.size();
+  }
+  printer.finish();
+}
+
+/// Prints a stream that was longer than its messages from the file it went to.
+bool LinesSink::print_file(StreamEvent& event, Direction direction) {
+  StreamPath& path = event.files[index_of(direction)];
+  if (path.empty()) return false;
+  const Descriptor file(
+      ::openat(settings_.out_folder, path.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
+  if (!file.valid()) return false;
+  print_marker(event.record(), direction, event.record().side(direction).stream_bytes);
+  ContentPrinter printer(settings_.print, output_);
+  std::vector<std::uint8_t> buffer(kReadBytes);
+  for (;;) {
+    const ssize_t count = ::read(file.get(), buffer.data(), buffer.size());
+    if (count < 0 && errno == EINTR) continue;
+    if (count <= 0) break;
+    printer.print({buffer.data(), static_cast<std::size_t>(count)});
+  }
+  printer.finish();
+  return true;
+}
+
+}  // namespace flowloom

@@ -1,0 +1,125 @@
+// See output_folder.hpp.
+#include "sinks/output_folder.hpp"
+
+#include "sinks/ids.hpp"
+#include "sinks/text.hpp"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <filesystem>
+#include <memory>
+#include <string_view>
+#include <vector>
+
+namespace flowloom {
+namespace {
+
+constexpr mode_t kFileMode = 0666;  // the user's umask decides
+constexpr mode_t kFolderMode = 0777;
+constexpr int kOpenFolder = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
+constexpr std::string_view kOwnFiles[] = {"flows.jsonl", "stats.json", "stats.json.part"};
+
+struct CloseFolder {
+  void operator()(DIR* folder) const { ::closedir(folder); }
+};
+
+/// Names in a folder, without "." and "..". Empty where it cannot be read.
+std::vector<std::string> names_in(int fd) {
+  std::vector<std::string> names;
+  const int copy = ::openat(fd, ".", kOpenFolder);
+  if (copy < 0) return names;
+  const std::unique_ptr<DIR, CloseFolder> folder(::fdopendir(copy));
+  if (folder == nullptr) {
+    ::close(copy);
+    return names;
+  }
+  while (const dirent* entry = ::readdir(folder.get())) {
+    const std::string_view name(entry->d_name);
+    if (name != "." && name != "..") names.emplace_back(name);
+  }
+  return names;
+}
+
+bool is_empty(int fd) {
+  return names_in(fd).empty();
+}
+
+bool is_alphanumeric(char c) {
+  return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
+}
+
+/// Whether a file is one of ours: "...-C" and 18 digits of a uid, perhaps ".part".
+bool is_stream_name(std::string_view name) {
+  if (name.ends_with(".part")) name.remove_suffix(5);
+  if (name.size() < kUidLength + 1) return false;
+  const std::string_view uid = name.substr(name.size() - kUidLength);
+  return name[name.size() - kUidLength - 1] == '-' && uid.front() == 'C' &&
+         std::all_of(uid.begin(), uid.end(), is_alphanumeric);
+}
+
+void remove_streams(int folder) {
+  for (const std::string& name : names_in(folder)) {
+    if (is_stream_name(name)) ::unlinkat(folder, name.c_str(), 0);
+  }
+}
+
+/// Removes what an earlier run wrote; anything else stays where it is.
+void remove_own_output(int folder) {
+  for (const std::string_view name : kOwnFiles) ::unlinkat(folder, name.data(), 0);
+  const Descriptor streams(::openat(folder, "streams", kOpenFolder | O_NOFOLLOW));
+  if (!streams.valid()) return;
+  remove_streams(streams.get());
+  for (const std::string& name : names_in(streams.get())) {
+    if (name.size() != 2) continue;
+    const Descriptor spread(::openat(streams.get(), name.c_str(), kOpenFolder | O_NOFOLLOW));
+    if (!spread.valid()) continue;
+    remove_streams(spread.get());
+    ::unlinkat(streams.get(), name.c_str(), AT_REMOVEDIR);
+  }
+}
+
+}  // namespace
+
+OutputFolder::OutputFolder(std::string path, ExistingFiles existing) : path_(std::move(path)) {
+  std::error_code made;
+  std::filesystem::create_directories(path_, made);
+  folder_ = Descriptor(::open(path_.c_str(), kOpenFolder));
+  if (!folder_.valid()) {
+    const int error = errno;
+    refuse(error == ENOTDIR || error == ENOENT
+               ? fmt::format("cannot write to {}: {}", path_,
+                             made ? made.message() : describe_errno(error))
+               : fmt::format("cannot open the folder {}: {}", path_, describe_errno(error)));
+  } else if (::faccessat(folder_.get(), ".", W_OK | X_OK, AT_EACCESS) != 0) {
+    refuse(fmt::format("cannot write to {}: {}", path_, describe_errno(errno)));
+  } else if (existing == ExistingFiles::Replace) {
+    remove_own_output(folder_.get());
+  } else if (!is_empty(folder_.get())) {
+    refuse(
+        fmt::format("the folder {} is not empty; choose another one, or --force to replace "
+                    "what an earlier run wrote there",
+                    path_));
+  }
+}
+
+void OutputFolder::refuse(std::string sentence) {
+  error_ = std::move(sentence);
+  folder_ = Descriptor();
+}
+
+Descriptor OutputFolder::create_file(const char* name) const {
+  return Descriptor(::openat(folder_.get(), name,
+                             O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, kFileMode));
+}
+
+Descriptor OutputFolder::create_folder(const char* name) const {
+  if (::mkdirat(folder_.get(), name, kFolderMode) != 0 && errno != EEXIST) return Descriptor();
+  return Descriptor(::openat(folder_.get(), name, kOpenFolder | O_NOFOLLOW));
+}
+
+}  // namespace flowloom

@@ -1,0 +1,44 @@
+// From the names of `--write LIST` to sinks. A new writer is one row in sink_factory.cpp.
+#pragma once
+
+#include "sinks/flows_sink.hpp"
+#include "sinks/lines_sink.hpp"
+#include "sinks/output_folder.hpp"
+#include "sinks/streams_sink.hpp"
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace flowloom {
+
+/// What standard output shows of connections.
+enum class StandardOutput : std::uint8_t { Nothing, Lines, Json };
+
+struct SinkSettings {
+  /// Names, comma separated. Empty: "flows,streams" with an output folder, nothing without one.
+  std::string write;
+  const OutputFolder* folder = nullptr;  ///< nullptr: only standard output; outlives the sinks
+  StandardOutput standard_output = StandardOutput::Lines;
+  int standard_output_fd = 1;
+  StreamsSettings streams;
+  WithSha256 sha256 = WithSha256::No;
+  PrintMode print = PrintMode::None;
+  std::uint64_t print_bytes = kPrintBytesDefault;
+};
+
+/// The sinks in the order in which they see a message, or one clear sentence why not.
+struct SinkSet {
+  std::vector<std::unique_ptr<Sink>> sinks;
+  std::string error;
+  /// `--write none`: nothing is written, so no writer core is needed.
+  bool none = false;
+};
+
+SinkSet make_sinks(const SinkSettings& settings);
+
+/// "flows, none, streams": for messages and --help.
+std::string known_sinks();
+
+}  // namespace flowloom

@@ -1,0 +1,320 @@
+// See streams_sink.hpp.
+#include "sinks/streams_sink.hpp"
+
+#include <fcntl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <limits>
+
+namespace flowloom {
+namespace {
+
+constexpr std::string_view kPartSuffix = ".part";
+constexpr mode_t kFileMode = 0666;  // the user's umask decides
+constexpr mode_t kFolderMode = 0777;
+constexpr int kCreate = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
+constexpr int kReopen = O_WRONLY | O_NOFOLLOW | O_CLOEXEC;
+constexpr std::size_t kPiecesMax = 64;  // of one pwritev; IOV_MAX is 1024
+constexpr std::size_t kOpenFilesMin = 2;
+
+/// The rest of the process opens captures and other outputs: half of what it may open is ours.
+std::size_t open_files_allowed(std::size_t wanted) {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return std::max(wanted, kOpenFilesMin);
+  return std::max(std::min<std::size_t>(wanted, limit.rlim_cur / 2), kOpenFilesMin);
+}
+
+char lower_case(char c) {
+  return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+}
+
+/// Writes the next `limit` bytes of the chain at `size`, which moves on.
+WriteResult write_run(int fd, ChainReader& chain, std::uint64_t limit, std::uint64_t& size) {
+  WriteResult total;
+  while (limit > 0 && !chain.at_end()) {
+    std::array<iovec, kPiecesMax> pieces;
+    std::size_t count = 0;
+    while (count < kPiecesMax && limit > 0 && !chain.at_end()) {
+      const ByteView piece = chain.take(limit);
+      pieces[count++] = {const_cast<std::uint8_t*>(piece.data()), piece.size()};
+      limit -= piece.size();
+    }
+    const WriteResult result = pwritev_fully(fd, {pieces.data(), count}, static_cast<off_t>(size));
+    size += result.written;
+    total.written += result.written;
+    if (result.error != 0) return {total.written, result.error};
+  }
+  return total;
+}
+
+/// Offsets come from a hostile capture: negative or beyond what a file may hold is cut.
+std::uint64_t file_offset(std::uint64_t offset) {
+  return std::min<std::uint64_t>(offset, std::numeric_limits<off_t>::max());
+}
+
+std::uint64_t non_negative(std::int64_t value) {
+  return static_cast<std::uint64_t>(std::max<std::int64_t>(value, 0));
+}
+
+}  // namespace
+
+StreamsSink::StreamsSink(Descriptor streams_folder, const StreamsSettings& settings)
+    : folder_(std::move(streams_folder)), settings_(settings) {
+  status_.name = "streams";
+  settings_.open_files_max = open_files_allowed(settings.open_files_max);
+}
+
+void StreamsSink::consume(StreamEvent& event) {
+  constexpr std::array kBoth = {Direction::OriginatorToResponder, Direction::ResponderToOriginator};
+  if (event.whole()) {
+    for (const Direction d : kBoth) write_whole(event, d);
+    return;
+  }
+  LongConnection& connection = long_.at(event.record().first_packet);
+  for (const Direction d : kBoth) append(event, d, connection.streams[index_of(d)]);
+  if (!event.closes()) return;
+  for (const Direction d : kBoth) complete(event, d, connection.streams[index_of(d)]);
+  long_.erase(event.record().first_packet);
+}
+
+void StreamsSink::finish() {
+  while (close_oldest()) continue;
+}
+
+void StreamsSink::write_whole(StreamEvent& event, Direction direction) {
+  const BlockChain& data = event.message().data[index_of(direction)];
+  if (data.bytes == 0) return;
+  StreamPath path = place(event, direction);
+  Descriptor file = create(path);
+  if (!file.valid()) {
+    note_error(errno);
+    ++status_.dropped;
+    status_.dropped_bytes += data.bytes;
+    return;
+  }
+  std::uint64_t size = 0;
+  WriteResult result = write_data(file.get(), event.message(), direction, size);
+  if (result.error == 0) {
+    result.error = stretch(file.get(), event.record().side(direction), size).error;
+  }
+  if (const int error = file.close(); result.error == 0) result.error = error;
+  if (result.error != 0) {
+    note_error(result.error);
+    abandon_whole(folder_.get(), path.c_str(), event, direction, result.written);
+    return;
+  }
+  status_.bytes += result.written;
+  ++status_.records;
+  event.files[index_of(direction)].push("streams/");
+  event.files[index_of(direction)].push(path.view());
+}
+
+/// What there is of a stream stays readable as .part; an empty file says nothing and goes.
+void StreamsSink::abandon_whole(int folder, const char* path, StreamEvent& event,
+                                Direction direction, std::uint64_t written) {
+  ++status_.dropped;
+  status_.dropped_bytes += event.message().data[index_of(direction)].bytes - written;
+  status_.bytes += written;
+  if (written == 0) {
+    ::unlinkat(folder, path, 0);
+    return;
+  }
+  FileName part = format_stream_name(event.record(), direction, event.uid());
+  part.push(kPartSuffix);
+  ::renameat(folder, path, folder, part.c_str());
+}
+
+/// Where a stream's file belongs, relative to streams/.
+StreamPath StreamsSink::place(StreamEvent& event, Direction direction) {
+  StreamPath path;
+  if (placed_++ >= settings_.flat_files_max) {
+    for (const char c : event.uid().substr(1, 2)) path.push(lower_case(c));
+    path.push('/');
+  }
+  path.push(format_stream_name(event.record(), direction, event.uid()).view());
+  return path;
+}
+
+/// A new file; the folder is made when it turns out to be missing. On failure errno says why.
+Descriptor StreamsSink::create(StreamPath& path) {
+  for (;;) {
+    Descriptor file(::openat(folder_.get(), path.c_str(), kCreate, kFileMode));
+    if (file.valid()) return file;
+    const int error = errno;
+    if (error == EINTR) continue;
+    if ((error == EMFILE || error == ENFILE) && close_oldest()) continue;
+    if (error == ENOENT && make_folder_of(path)) continue;
+    errno = error;
+    return Descriptor();
+  }
+}
+
+/// Makes the folder that a path below streams/ names; false if that is not what was missing.
+bool StreamsSink::make_folder_of(const StreamPath& path) const {
+  const auto slash = path.view().find('/');
+  if (slash == std::string_view::npos) return false;
+  const std::string folder(path.view().substr(0, slash));
+  return ::mkdirat(folder_.get(), folder.c_str(), kFolderMode) == 0;
+}
+
+/// Writes the message's bytes of one direction into a file of `size` bytes.
+WriteResult StreamsSink::write_data(int fd, const StreamMessage& message, Direction direction,
+                                    std::uint64_t& size) {
+  const unsigned index = index_of(direction);
+  ChainReader data(message.data[index]);
+  if (settings_.gap_fill == GapFill::None) return write_run(fd, data, UINT64_MAX, size);
+  WriteResult total;
+  std::uint64_t position = non_negative(message.data_offset[index]);
+  GapReader gaps(message.gaps[index]);
+  for (Gap gap; !data.at_end() && gaps.next(gap);) {
+    const std::uint64_t begin = non_negative(gap.offset);
+    if (begin > position) {
+      size = file_offset(position);
+      const WriteResult result = write_run(fd, data, begin - position, size);
+      total.written += result.written;
+      if (result.error != 0) return {total.written, result.error};
+    }
+    // Neither can overflow: both summands are below 2^63.
+    position = std::max(position, begin + non_negative(gap.length));
+  }
+  if (data.at_end()) return total;
+  size = file_offset(position);
+  const WriteResult result = write_run(fd, data, UINT64_MAX, size);
+  return {total.written + result.written, result.error};
+}
+
+/// Makes a finished file as long as its stream, where the stream ends in a gap.
+WriteResult StreamsSink::stretch(int fd, const SideRecord& side, std::uint64_t& size) const {
+  if (settings_.gap_fill == GapFill::None) return {};
+  const std::uint64_t length = file_offset(side.stream_bytes + side.gap_bytes);
+  if (length <= size) return {};
+  if (::ftruncate(fd, static_cast<off_t>(length)) != 0) return {0, errno};
+  size = length;
+  return {};
+}
+
+void StreamsSink::append(StreamEvent& event, Direction direction, LongStream& stream) {
+  const BlockChain& data = event.message().data[index_of(direction)];
+  if (data.bytes == 0) return;
+  if (stream.state == LongStream::State::Failed) {
+    status_.dropped_bytes += data.bytes;
+    return;
+  }
+  const int fd = acquire(event, direction, stream);
+  WriteResult result{0, errno};
+  if (fd >= 0) result = write_data(fd, event.message(), direction, stream.size);
+  status_.bytes += result.written;
+  if (fd >= 0 && result.error == 0) return;
+  note_error(result.error);
+  status_.dropped_bytes += data.bytes - result.written;
+  close_part(stream);
+  if (stream.state == LongStream::State::Part && stream.size == 0) {
+    FileName part = format_stream_name(event.record(), direction, event.uid());
+    part.push(kPartSuffix);
+    ::unlinkat(folder_.get(), part.c_str(), 0);
+  }
+  stream.state = LongStream::State::Failed;
+}
+
+/// The connection ended: the part gets its name.
+void StreamsSink::complete(StreamEvent& event, Direction direction, LongStream& stream) {
+  if (stream.state == LongStream::State::Empty) return;
+  StreamPath path = place(event, direction);
+  if (stream.state == LongStream::State::Failed) {
+    ++status_.dropped;
+    return;
+  }
+  if (settings_.gap_fill == GapFill::Zero) {
+    const int fd = acquire(event, direction, stream);
+    const int error =
+        fd < 0 ? errno : stretch(fd, event.record().side(direction), stream.size).error;
+    if (error != 0) {
+      note_error(error);
+      ++status_.dropped;
+      close_part(stream);
+      return;
+    }
+  }
+  close_part(stream);
+  const int error = stream.state == LongStream::State::Part ? rename_part(event, direction, path)
+                                                            : EIO;  // noted when it was closed
+  if (error != 0) {
+    note_error(error);
+    ++status_.dropped;
+    return;
+  }
+  ++status_.records;
+  event.files[index_of(direction)].push("streams/");
+  event.files[index_of(direction)].push(path.view());
+}
+
+/// Gives a finished part its name; an errno value where that fails.
+int StreamsSink::rename_part(StreamEvent& event, Direction direction, StreamPath& path) const {
+  FileName part = format_stream_name(event.record(), direction, event.uid());
+  part.push(kPartSuffix);
+  const auto rename = [&] {
+    return ::renameat(folder_.get(), part.c_str(), folder_.get(), path.c_str()) == 0 ? 0 : errno;
+  };
+  const int error = rename();
+  return error == ENOENT && make_folder_of(path) ? rename() : error;
+}
+
+/// The stream's descriptor, opened if need be; -1 with errno set.
+int StreamsSink::acquire(StreamEvent& event, Direction direction, LongStream& stream) {
+  if (stream.is_open) {
+    open_.splice(open_.begin(), open_, stream.open);
+    return stream.open->file.get();
+  }
+  if (open_.size() >= settings_.open_files_max) close_oldest();
+  const bool exists = stream.state == LongStream::State::Part;
+  Descriptor file = open_part(event, direction, exists ? kReopen : kCreate);
+  if (!file.valid()) return -1;
+  stream.state = LongStream::State::Part;
+  open_.push_front({std::move(file), &stream});
+  stream.open = open_.begin();
+  stream.is_open = true;
+  return stream.open->file.get();
+}
+
+Descriptor StreamsSink::open_part(StreamEvent& event, Direction direction, int flags) {
+  FileName name = format_stream_name(event.record(), direction, event.uid());
+  name.push(kPartSuffix);
+  for (;;) {
+    Descriptor file(::openat(folder_.get(), name.c_str(), flags, kFileMode));
+    if (file.valid()) return file;
+    const int error = errno;
+    if (error == EINTR) continue;
+    if ((error == EMFILE || error == ENFILE) && close_oldest()) continue;
+    errno = error;
+    return file;
+  }
+}
+
+/// Frees a descriptor; false where none of ours is open.
+bool StreamsSink::close_oldest() {
+  if (open_.empty()) return false;
+  close_file(std::prev(open_.end()));
+  return true;
+}
+
+void StreamsSink::close_part(LongStream& stream) {
+  if (stream.is_open) close_file(stream.open);
+}
+
+void StreamsSink::close_file(OpenFiles::iterator file) {
+  if (const int error = file->file.close(); error != 0) {
+    note_error(error);
+    file->owner->state = LongStream::State::Failed;
+  }
+  file->owner->is_open = false;
+  open_.erase(file);
+}
+
+void StreamsSink::note_error(int error) {
+  if (status_.first_error.empty()) status_.first_error = describe_errno(error);
+}
+
+}  // namespace flowloom

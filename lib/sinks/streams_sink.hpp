@@ -1,0 +1,94 @@
+// One file per direction of every connection that delivered bytes, named by its end points and
+// uid. A stream that arrives whole in one message is created under its final name in one write;
+// a longer one grows as NAME.part and gets its name when the connection ends, so a name without
+// .part is a complete stream. A stream that could not be written whole keeps .part for ever.
+//
+// The first kFlatFilesMax files lie in streams/, later ones in streams/XX/, where XX are the
+// first two digits of the uid in lower case: a file system that ignores case merges no folders
+// that others keep apart. Files are counted when connections end, in the run's total order, so
+// the place of a file does not depend on workers or bursts.
+//
+// With GapFill::Zero a file is as long as the stream with its gaps, also those at its end;
+// the zeros are holes in the file and cost no space.
+#pragma once
+
+#include "sinks/chain_reader.hpp"
+#include "sinks/connection_map.hpp"
+#include "sinks/descriptor.hpp"
+#include "sinks/sink.hpp"
+
+#include <list>
+#include <span>
+
+namespace flowloom {
+
+/// What stands in a stream file where bytes are missing.
+enum class GapFill : std::uint8_t { None, Zero };
+
+inline constexpr std::uint64_t kFlatFilesMax = 10'000;
+inline constexpr std::size_t kOpenFilesDefault = 200;
+
+struct StreamsSettings {
+  GapFill gap_fill = GapFill::None;
+  std::size_t open_files_max = kOpenFilesDefault;  ///< at most half of RLIMIT_NOFILE is used
+  std::uint64_t flat_files_max = kFlatFilesMax;
+};
+
+class StreamsSink final : public Sink {
+ public:
+  /// Preconditions: `streams_folder` is an open, empty directory.
+  StreamsSink(Descriptor streams_folder, const StreamsSettings& settings);
+
+  void consume(StreamEvent& event) override;
+  void finish() override;
+  [[nodiscard]] WriterStatus status() const override { return status_; }
+  [[nodiscard]] std::size_t open_files() const { return open_.size(); }
+
+ private:
+  struct LongStream;
+  struct OpenFile {
+    Descriptor file;
+    LongStream* owner;
+  };
+  using OpenFiles = std::list<OpenFile>;
+
+  /// One direction of a connection that sends several messages.
+  struct LongStream {
+    enum class State : std::uint8_t { Empty, Part, Failed };
+    State state = State::Empty;
+    std::uint64_t size = 0;  ///< of the file: where the next byte goes without gap filling
+    OpenFiles::iterator open;
+    bool is_open = false;
+  };
+  struct LongConnection {
+    std::array<LongStream, 2> streams;
+  };
+
+  void write_whole(StreamEvent& event, Direction direction);
+  void abandon_whole(int folder_file, const char* path, StreamEvent& event, Direction direction,
+                     std::uint64_t written);
+  void append(StreamEvent& event, Direction direction, LongStream& stream);
+  void complete(StreamEvent& event, Direction direction, LongStream& stream);
+  StreamPath place(StreamEvent& event, Direction direction);
+  WriteResult write_data(int fd, const StreamMessage& message, Direction direction,
+                         std::uint64_t& size);
+  WriteResult stretch(int fd, const SideRecord& side, std::uint64_t& size) const;
+  Descriptor create(StreamPath& path);
+  [[nodiscard]] bool make_folder_of(const StreamPath& path) const;
+  int rename_part(StreamEvent& event, Direction direction, StreamPath& path) const;
+  int acquire(StreamEvent& event, Direction direction, LongStream& stream);
+  Descriptor open_part(StreamEvent& event, Direction direction, int flags);
+  bool close_oldest();
+  void close_part(LongStream& stream);
+  void close_file(OpenFiles::iterator file);
+  void note_error(int error);
+
+  Descriptor folder_;
+  StreamsSettings settings_;
+  WriterStatus status_;
+  std::uint64_t placed_ = 0;  ///< files that were given a place
+  OpenFiles open_;            ///< most recently used first
+  ConnectionMap<LongConnection> long_;
+};
+
+}  // namespace flowloom

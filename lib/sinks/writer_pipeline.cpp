@@ -1,0 +1,95 @@
+// See writer_pipeline.hpp.
+#include "sinks/writer_pipeline.hpp"
+
+#include "sinks/chain_reader.hpp"
+#include "sinks/flows_sink.hpp"
+
+#include <algorithm>
+
+namespace flowloom {
+namespace {
+
+/// Messages are given back in runs of this many, so that workers get memory early.
+constexpr std::size_t kGiveBackRun = 32;
+
+}  // namespace
+
+WriterPipeline::WriterPipeline(std::vector<std::unique_ptr<Sink>> sinks,
+                               const HeavySettings& settings)
+    : sinks_(std::move(sinks)) {
+  for (const auto& sink : sinks_) {
+    needs_.gap_lists |= sink->needs().gap_lists;
+    needs_.sha256 |= sink->needs().sha256;
+  }
+  if (needs_.sha256) sha256_ = std::make_unique<Sha256Stage>(settings);
+}
+
+void WriterPipeline::consume(std::span<StreamMessage* const> batch, MessageOwner& owner) {
+  if (sha256_ == nullptr) {
+    deliver(batch, owner, nullptr);
+    return;
+  }
+  sha256_->run(batch, [&](Sha256Stage::Prepared prepared) {
+    deliver(prepared.messages, owner, prepared.digests.data());
+  });
+}
+
+void WriterPipeline::deliver(std::span<StreamMessage* const> messages, MessageOwner& owner,
+                             const std::array<Sha256Text, 2>* digests) {
+  while (!messages.empty()) {
+    const auto run = messages.first(std::min(messages.size(), kGiveBackRun));
+    for (const StreamMessage* message : run) {
+      deliver_one(*message, digests);
+      if (digests != nullptr) ++digests;
+    }
+    owner.give_back(run);
+    messages = messages.subspan(run.size());
+  }
+}
+
+void WriterPipeline::deliver_one(const StreamMessage& message,
+                                 const std::array<Sha256Text, 2>* digests) {
+  StreamEvent event(message, ids_);
+  if (event.closes()) event.sha256 = digests;
+  if (event.closes() && !message.first) {
+    if (const LongConnection* earlier = long_.find(message.record.first_packet);
+        earlier != nullptr) {
+      event.earlier_gaps = &earlier->gaps;
+    }
+  }
+  for (const auto& sink : sinks_) sink->consume(event);
+  if (event.whole()) return;
+  if (event.closes()) {
+    long_.erase(message.record.first_packet);
+  } else if (needs_.gap_lists) {
+    keep_gaps(message);
+  }
+}
+
+void WriterPipeline::keep_gaps(const StreamMessage& message) {
+  if (message.gaps[0].bytes + message.gaps[1].bytes == 0) return;
+  LongConnection& connection = long_.at(message.record.first_packet);
+  for (unsigned d = 0; d < 2; ++d) {
+    Gap gap;
+    GapReader reader(message.gaps[d]);
+    while (connection.gaps[d].size() < kListedGapsMax && reader.next(gap)) {
+      connection.gaps[d].push_back(gap);
+    }
+  }
+}
+
+void WriterPipeline::flush() {
+  for (const auto& sink : sinks_) sink->flush();
+}
+
+void WriterPipeline::finish() {
+  for (const auto& sink : sinks_) sink->finish();
+}
+
+std::vector<WriterStatus> WriterPipeline::statuses() const {
+  std::vector<WriterStatus> all;
+  for (const auto& sink : sinks_) all.push_back(sink->status());
+  return all;
+}
+
+}  // namespace flowloom

@@ -1,0 +1,54 @@
+// The writer core's work: takes messages in the run's total order, has prepared what is heavy
+// where a sink asks for it (Sha256Stage), and hands each message to every sink in turn. Without
+// heavy work everything runs straight on the caller's thread.
+#pragma once
+
+#include "sinks/connection_map.hpp"
+#include "sinks/sha256_stage.hpp"
+#include "sinks/sink.hpp"
+
+#include <memory>
+#include <span>
+#include <vector>
+
+namespace flowloom {
+
+/// Takes back the memory of messages that no sink needs any more. Called by one thread at a
+/// time, not always the one that called consume(), and always before consume() returns.
+class MessageOwner {
+ public:
+  virtual ~MessageOwner() = default;
+  virtual void give_back(std::span<StreamMessage* const> messages) = 0;
+};
+
+class WriterPipeline {
+ public:
+  WriterPipeline(std::vector<std::unique_ptr<Sink>> sinks, const HeavySettings& settings);
+
+  /// Returns when every sink has seen every message and `owner` has all of them back.
+  void consume(std::span<StreamMessage* const> batch, MessageOwner& owner);
+  /// Nothing to do for a while: buffered output goes out.
+  void flush();
+  /// No message follows.
+  void finish();
+  [[nodiscard]] std::vector<WriterStatus> statuses() const;
+
+ private:
+  /// What is kept of a connection that sends several messages.
+  struct LongConnection {
+    GapLists gaps;
+  };
+
+  void deliver(std::span<StreamMessage* const> messages, MessageOwner& owner,
+               const std::array<Sha256Text, 2>* digests);
+  void deliver_one(const StreamMessage& message, const std::array<Sha256Text, 2>* digests);
+  void keep_gaps(const StreamMessage& message);
+
+  std::vector<std::unique_ptr<Sink>> sinks_;
+  SinkNeeds needs_;
+  IdMaker ids_;
+  ConnectionMap<LongConnection> long_;
+  std::unique_ptr<Sha256Stage> sha256_;  ///< nullptr: nobody asked for it
+};
+
+}  // namespace flowloom

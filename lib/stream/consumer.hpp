@@ -1,0 +1,65 @@
+// What a consumer of reassembled streams is told, and in which order.
+#pragma once
+
+#include <compare>
+#include <cstdint>
+
+#include "base/bytes.hpp"
+#include "stream/connection_record.hpp"
+
+namespace flowloom {
+
+/// Places every event in the one total order of a run: the clock at which it was decided, the
+/// number of the packet that decided it (for a time-out: its deadline and the number of the
+/// connection's first packet), and a running number within that decision.
+struct EventKey {
+  Timestamp clock{kTimeMin};
+  std::uint64_t number = 0;
+  std::uint32_t sub = 0;
+  friend auto operator<=>(const EventKey&, const EventKey&) = default;
+};
+
+/// What a consumer wants of a connection from now on.
+enum class Interest : std::uint8_t {
+  None,   ///< nothing more until on_close
+  Events, ///< no bytes: gaps, ends and the close only
+  Bytes   ///< everything
+};
+
+/// A consumer's own word per connection, kept for it by the tracker; 0 at on_open.
+using ConsumerSlot = std::uint32_t;
+
+/// Describes connections on request; the tracker builds a record only when somebody asks.
+class ConnectionView {
+ public:
+  virtual ~ConnectionView() = default;
+  /// Names the connection of the event until its on_close.
+  [[nodiscard]] virtual std::uint32_t handle() const = 0;
+  /// The connection of the event as it is at this moment.
+  virtual void describe(ConnectionRecord& record) const = 0;
+  /// Another open connection of the same shard, by its handle.
+  virtual void describe_other(std::uint32_t handle, ConnectionRecord& record) const = 0;
+};
+
+/// Per connection, on one lcore: on_open, then for each direction independently
+/// (on_data | on_gap)* on_end?, then on_close. Offsets are contiguous: each on_data or on_gap
+/// starts where the one before it in that direction ended. Views die when the call returns.
+class StreamConsumer {
+ public:
+  virtual ~StreamConsumer() = default;
+  virtual Interest on_open(const EventKey&, const ConnectionView&, ConsumerSlot&) {
+    return Interest::Bytes;
+  }
+  virtual void on_data(const EventKey&, const ConnectionView&, ConsumerSlot&, Direction,
+                       StreamOffset offset, ByteView bytes) = 0;
+  virtual void on_gap(const EventKey&, const ConnectionView&, ConsumerSlot&, Direction,
+                      const Gap&) {}
+  /// The direction's FIN was reached: no byte follows.
+  virtual void on_end(const EventKey&, const ConnectionView&, ConsumerSlot&, Direction) {}
+  /// The connection ended; what it describes is final.
+  virtual void on_close(const EventKey&, const ConnectionView&, ConsumerSlot&) = 0;
+  /// Called after each burst: every event up to `watermark` has been delivered.
+  virtual void on_watermark(const EventKey& watermark) { (void)watermark; }
+};
+
+}  // namespace flowloom

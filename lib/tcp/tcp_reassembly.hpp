@@ -1,0 +1,450 @@
+// Bytes into order: in place, held, late, or missing. Part of TcpTracker.
+#pragma once
+
+#include <algorithm>
+
+#include "base/check.hpp"
+#include "base/hash.hpp"
+#include "tcp/tcp_tracker.hpp"
+
+namespace flowloom {
+
+/// The acknowledged end of payload: an acknowledged FIN is not a byte.
+template <class Handler>
+SeqNum TcpTracker<Handler>::acked_data(const HalfConnection& h) const {
+  const bool acks_fin = h.has_any(half_flags::kFinSeen) && h.fin_seq.before(h.snd_una);
+  return acks_fin ? h.fin_seq : h.snd_una;
+}
+
+template <class Handler>
+HoleCause TcpTracker<Handler>::cause_at(const HalfConnection& h, StreamOffset begin) const {
+  if (h.has_any(half_flags::kSnapped)) return HoleCause::CaptureLoss;
+  if (!h.has_any(half_flags::kAcked)) return HoleCause::Unknown;
+  return begin < unwrap(h.snd_una, h.offset, h.rcv_nxt) ? HoleCause::CaptureLoss
+                                                        : HoleCause::NetworkLoss;
+}
+
+template <class Handler>
+void TcpTracker<Handler>::on_text(Connection& c, const Segment& s, Direction d, Handler& out) {
+  HalfConnection& h = c.half[index_of(d)];
+  using namespace half_flags;
+  if (h.has_all(kHeld | kSynSeen) && !s.flags.has_any(kSyn)) settle_syn_data(c, d, s.seq, out);
+  if (!h.has_any(kOriginKnown)) begin_pickup(c, d, s, out);
+  const StreamOffset begin = unwrap(s.data_seq(), h.offset, h.rcv_nxt);
+  StreamOffset end = begin + s.length;
+  if (begin - h.offset > kMaxWindow || h.offset - begin > kMaxWindow) {
+    count(c, Anomaly::OutOfWindow);
+    counters_.fate(Fate::OutOfWindow, s.length);
+    return;
+  }
+  ByteView bytes = s.payload;
+  if (bytes.size() < s.length) {
+    counters_.fate(Fate::NotCaptured, s.length - bytes.size());
+    count(c, Anomaly::SnappedSegment);
+    h.set(kSnapped);
+    end = begin + static_cast<StreamOffset>(bytes.size());
+  }
+  if (h.has_any(kFinSeen)) {
+    const StreamOffset fin = unwrap(h.fin_seq, h.offset, h.rcv_nxt);
+    if (end > fin) {
+      const StreamOffset beyond = std::min<StreamOffset>(end - fin, end - begin);
+      count(c, Anomaly::DataAfterFin);
+      counters_.fate(Fate::AfterEnd, static_cast<std::uint64_t>(beyond));
+      end -= beyond;
+      bytes = bytes.first(static_cast<std::size_t>(end - begin));
+    }
+  }
+  if (c.has_any(connection_flags::kClosing)) note_text_after_close(c, d, begin);
+  const bool probe = s.length == 1 && s.data_seq() + 1 == h.snd_nxt && begin < h.offset;
+  if (probe) count(c, Anomaly::KeepAlive);
+  const SeqNum seq_end = s.data_seq() + s.length;
+  if (h.snd_nxt.before(seq_end)) h.snd_nxt = seq_end;
+  if (begin < h.offset && !h.has_any(kHeld)) {
+    const StreamOffset old_end = std::min(end, h.offset);
+    count_old(c, d, begin, old_end);
+    if (!probe) {
+      if (HalfExtra* extra = half_extra(c, d)) ++extra->retransmissions;
+      add_letter(c, d, 'T');
+    }
+    bytes = bytes.subspan(static_cast<std::size_t>(old_end - begin));
+    place(c, d, old_end, bytes, out);
+  } else {
+    place(c, d, begin, bytes, out);
+  }
+}
+
+// Who goes on talking in order after its own RST did not send that RST.
+template <class Handler>
+void TcpTracker<Handler>::note_text_after_close(Connection& c, Direction d, StreamOffset begin) {
+  if (c.close_reason != static_cast<std::uint8_t>(Closing::Rst)) return;
+  count(c, Anomaly::DataAfterReset);
+  const unsigned own_reset = d == Direction::OriginatorToResponder
+                                 ? connection_flags::kResetByOriginator
+                                 : connection_flags::kResetByResponder;
+  if (c.has_any(static_cast<std::uint16_t>(own_reset)) && begin == c.half[index_of(d)].offset) {
+    c.clear(connection_flags::kClosing | own_reset);
+    c.close_reason = static_cast<std::uint8_t>(Closing::None);
+  }
+}
+
+// Bytes at positions already announced: late where they were announced as missing.
+template <class Handler>
+void TcpTracker<Handler>::count_old(Connection& c, Direction d, StreamOffset begin,
+                                    StreamOffset end) {
+  std::int64_t late = 0;
+  HalfExtra* extra = half_extra(c, d);
+  if (extra != nullptr) {
+    const auto gaps = std::min<std::size_t>(extra->recent_gap_count, extra->recent_gaps.size());
+    for (std::size_t i = 0; i < gaps; ++i) {
+      const OffsetRange& gap = extra->recent_gaps[i];
+      late += std::max<std::int64_t>(0, std::min(end, gap.end) - std::max(begin, gap.begin));
+    }
+  }
+  std::int64_t before = std::clamp<std::int64_t>(-begin, 0, end - begin);
+  const std::int64_t duplicate = end - begin - late - before;
+  counters_.fate(Fate::Late, static_cast<std::uint64_t>(late));
+  counters_.fate(Fate::BeforeOrigin, static_cast<std::uint64_t>(before));
+  counters_.fate(Fate::Duplicate, static_cast<std::uint64_t>(duplicate));
+  if (before > 0) count(c, Anomaly::BeforeOrigin);
+  if (extra != nullptr) extra->duplicate_bytes += static_cast<std::uint64_t>(duplicate);
+}
+
+// Preconditions: begin >= the delivery point, unless the direction is held.
+template <class Handler>
+void TcpTracker<Handler>::place(Connection& c, Direction d, StreamOffset begin, ByteView bytes,
+                                Handler& out) {
+  HalfConnection& h = c.half[index_of(d)];
+  if (bytes.empty()) return;
+  if (h.has_any(half_flags::kHeld) || begin > h.offset) {
+    if (!h.has_any(half_flags::kHeld)) {
+      if (HalfExtra* extra = half_extra(c, d)) ++extra->out_of_order;
+    }
+    hold(c, d, begin, bytes, out);
+    return;
+  }
+  if (h.has_any(half_flags::kQueued)) {
+    // What runs over held bytes is the policy's business; the rest never waits for a page.
+    const StreamOffset front = find_half_extra(c, d)->queue.front(memory_.pages);
+    const auto free = static_cast<std::size_t>(
+        std::min<StreamOffset>(front - begin, static_cast<StreamOffset>(bytes.size())));
+    const bool short_of_pages = memory_.pages.in_use() == memory_.pages.capacity();
+    if (free == bytes.size() || short_of_pages) {
+      deliver(c, d, bytes.first(free), out);
+      hold(c, d, begin + static_cast<StreamOffset>(free), bytes.subspan(free), out);
+    } else {
+      hold(c, d, begin, bytes, out);
+    }
+    drain(c, d, out);
+    return;
+  }
+  deliver(c, d, bytes, out);
+}
+
+template <class Handler>
+void TcpTracker<Handler>::hold(Connection& c, Direction d, StreamOffset begin, ByteView bytes,
+                               Handler& out) {
+  HalfConnection& h = c.half[index_of(d)];
+  HalfExtra* extra = half_extra(c, d);
+  if (extra == nullptr) {
+    counters_.fate(Fate::CutMemory, bytes.size());
+    return;
+  }
+  const std::uint32_t owner = c.index * 2 + side_of(c, d);
+  StreamOffset at = begin;
+  while (!bytes.empty()) {
+    // Page by page, so that what found no memory is known to the byte.
+    const auto room = static_cast<std::size_t>(kPageBytes);
+    const ByteView part = bytes.first(std::min(bytes.size(), room));
+    InsertResult r = extra->queue.insert(memory_.pages, at, part, settings_.overlap, owner,
+                                         settings_.pages_per_direction);
+    if (!extra->queue.empty()) h.set(half_flags::kQueued);
+    extra->duplicate_bytes += r.duplicate;
+    counters_.fate(Fate::Duplicate, r.duplicate);
+    counters_.fate(Fate::Overlap, r.overlap);
+    if (r.overlap > 0) {
+      ++extra->overlap_conflicts;
+      count(c, Anomaly::OverlapDifferentData);
+    }
+    counters_.fate(Fate::CutMemory, r.no_memory);
+    bytes = bytes.subspan(part.size());
+    at += static_cast<StreamOffset>(part.size());
+  }
+  // The cap is reached: the hole in front is given up, so that the next segment finds room.
+  if (!h.has_any(half_flags::kHeld) &&
+      (extra->queue.pages() >= settings_.pages_per_direction ||
+       memory_.pages.in_use() == memory_.pages.capacity())) {
+    make_room(c, d, out);
+  }
+}
+
+template <class Handler>
+bool TcpTracker<Handler>::make_room(Connection& c, Direction d, Handler& out) {
+  HalfConnection& h = c.half[index_of(d)];
+  const HalfExtra* extra = find_half_extra(c, d);
+  if (h.has_any(half_flags::kQueued) && extra->queue.pages() >= settings_.pages_per_direction) {
+    give_up_first_hole(c, d, HoleCause::Cut, out);
+    return true;
+  }
+  // A random victim, so that nobody can aim (Dharmapurikar and Paxson, 2005).
+  random_ = mix(random_ + 1, 0x9e3779b97f4a7c15);
+  const std::uint32_t owner = memory_.pages.random_owner(random_);
+  if (owner == kNoIndex) return false;
+  Connection& victim = connections_[owner / 2];
+  const Direction side = direction_of(side_of(victim, direction_of(owner % 2)));
+  out.on_behalf_of(victim, [&](Handler& theirs) {
+    if (victim.half[index_of(side)].has_any(half_flags::kHeld)) release_held(victim, side, theirs);
+    give_up_first_hole(victim, side, HoleCause::Cut, theirs);
+  });
+  return true;
+}
+
+template <class Handler>
+void TcpTracker<Handler>::deliver(Connection& c, Direction d, ByteView bytes, Handler& out) {
+  HalfConnection& h = c.half[index_of(d)];
+  const StreamOffset at = h.offset;
+  const auto size = static_cast<StreamOffset>(bytes.size());
+  h.offset += size;
+  h.rcv_nxt = h.rcv_nxt + static_cast<std::uint32_t>(size);
+  const StreamOffset room = std::clamp<StreamOffset>(settings_.depth - at, 0, size);
+  if (room > 0) {
+    counters_.fate(Fate::Delivered, static_cast<std::uint64_t>(room));
+    c.set(connection_flags::kDelivered);
+    out.data(d, at, bytes.first(static_cast<std::size_t>(room)));
+  }
+  if (room < size) {
+    counters_.fate(Fate::CutDepth, static_cast<std::uint64_t>(size - room));
+    HalfExtra* extra = half_extra(c, d);
+    if (extra != nullptr && !h.has_any(half_flags::kCut)) {
+      h.set(half_flags::kCut);
+      extra->cut_from = at + room;
+    }
+  }
+}
+
+template <class Handler>
+void TcpTracker<Handler>::drain(Connection& c, Direction d, Handler& out) {
+  HalfConnection& h = c.half[index_of(d)];
+  if (!h.has_any(half_flags::kQueued) || h.has_any(half_flags::kHeld)) return;
+  ReorderQueue& queue = find_half_extra(c, d)->queue;
+  const std::uint64_t overtaken = queue.drop_before(memory_.pages, h.offset);
+  counters_.fate(Fate::Duplicate, overtaken);
+  while (!queue.empty() && queue.front(memory_.pages) == h.offset) {
+    const ByteView bytes = queue.front_bytes(memory_.pages);
+    deliver(c, d, bytes, out);
+    queue.pop_front(memory_.pages, bytes.size());
+  }
+  if (queue.empty()) h.clear(half_flags::kQueued);
+}
+
+template <class Handler>
+void TcpTracker<Handler>::declare_gap(Connection& c, Direction d, StreamOffset until,
+                                      HoleCause cause, Handler& out) {
+  HalfConnection& h = c.half[index_of(d)];
+  FLOWLOOM_DCHECK(until > h.offset);
+  const OffsetRange range{h.offset, until};
+  h.rcv_nxt = h.rcv_nxt + static_cast<std::uint32_t>(until - h.offset);
+  h.offset = until;
+  if (h.snd_nxt.before(h.rcv_nxt)) h.snd_nxt = h.rcv_nxt;
+  if (h.has_any(half_flags::kCut)) return; // within what the depth limit cut
+  if (range.begin >= settings_.depth) {
+    h.set(half_flags::kCut);
+    if (HalfExtra* extra = half_extra(c, d)) extra->cut_from = range.begin;
+    return;
+  }
+  if (HalfExtra* extra = half_extra(c, d)) {
+    extra->gap_bytes += static_cast<std::uint64_t>(range.end - range.begin);
+    extra->recent_gaps[extra->gap_count++ % extra->recent_gaps.size()] = range;
+    extra->recent_gap_count = static_cast<std::uint32_t>(
+        std::min<std::uint64_t>(extra->gap_count, extra->recent_gaps.size()));
+  }
+  add_letter(c, d, 'G');
+  c.set(connection_flags::kDelivered);
+  out.gap(d, range.begin, range.end - range.begin, cause);
+}
+
+template <class Handler>
+void TcpTracker<Handler>::give_up_first_hole(Connection& c, Direction d, HoleCause cause,
+                                             Handler& out) {
+  HalfExtra* extra = find_half_extra(c, d);
+  HalfConnection& h = c.half[index_of(d)];
+  if (extra == nullptr || extra->queue.empty()) return;
+  const StreamOffset front = extra->queue.front(memory_.pages);
+  if (front > h.offset) declare_gap(c, d, front, cause, out);
+  drain(c, d, out);
+}
+
+// --- mid-stream pick-up
+
+template <class Handler>
+void TcpTracker<Handler>::begin_pickup(Connection& c, Direction d, const Segment& s,
+                                       Handler& out) {
+  HalfConnection& h = c.half[index_of(d)];
+  using namespace half_flags;
+  const bool nothing_missing = h.has_any(kAcked) && h.snd_una == s.data_seq();
+  h.rcv_nxt = h.snd_nxt = s.data_seq();
+  h.offset = 0;
+  h.set(kOriginKnown);
+  if (nothing_missing) return;
+  HalfExtra* extra = half_extra(c, d);
+  if (extra == nullptr) return;
+  h.set(kHeld);
+  extra->held_since = s.clock;
+  extra->held_segments = 0;
+  c.set(connection_flags::kTimed);
+  out.arm(c, saturating_add(s.clock, kPickupGraceTime));
+}
+
+template <class Handler>
+bool TcpTracker<Handler>::pickup_complete(const Connection& c, Direction d) const {
+  const HalfConnection& h = c.half[index_of(d)];
+  HalfExtra& extra = memory_.extras[c.extra - 1].half[index_of(d)];
+  if (++extra.held_segments > kPickupGraceSegments) return true;
+  if (extra.queue.empty()) return false;
+  if (!h.has_any(half_flags::kAcked)) return false;
+  const StreamOffset acked = unwrap(h.snd_una, h.offset, h.rcv_nxt);
+  return extra.queue.front(memory_.pages) <= acked &&
+         acked <= extra.queue.front_run_end(memory_.pages);
+}
+
+// The lowest sequence number seen becomes the origin.
+template <class Handler>
+void TcpTracker<Handler>::release_held(Connection& c, Direction d, Handler& out) {
+  HalfConnection& h = c.half[index_of(d)];
+  HalfExtra* extra = find_half_extra(c, d);
+  h.clear(half_flags::kHeld);
+  if (extra == nullptr || extra->queue.empty()) return;
+  if (!h.has_any(half_flags::kSynSeen)) {
+    const StreamOffset lowest = extra->queue.front(memory_.pages);
+    extra->queue.rebase(lowest);
+    h.rcv_nxt = h.rcv_nxt + static_cast<std::uint32_t>(lowest);
+    h.offset = 0;
+  }
+  drain(c, d, out);
+}
+
+// --- holes below the peer's acknowledgement
+
+template <class Handler>
+void TcpTracker<Handler>::begin_hole_grace(Connection& c, Direction d, Timestamp clock,
+                                           Handler& out) {
+  HalfConnection& h = c.half[index_of(d)];
+  HalfExtra* extra = half_extra(c, d);
+  if (extra == nullptr) return;
+  h.set(half_flags::kHolePending);
+  extra->hole_since = clock;
+  extra->hole_ack = acked_data(h);
+  extra->hole_segments = 0;
+  c.set(connection_flags::kTimed);
+  out.arm(c, saturating_add(clock, kGapGraceTime));
+}
+
+template <class Handler>
+void TcpTracker<Handler>::end_hole_grace(Connection& c, Direction d, Handler& out) {
+  HalfConnection& h = c.half[index_of(d)];
+  HalfExtra& extra = *find_half_extra(c, d);
+  if (!extra.hole_ack.at_or_before(h.rcv_nxt)) count(c, Anomaly::AckUnseen);
+  while (h.rcv_nxt.before(extra.hole_ack)) {
+    StreamOffset until = unwrap(extra.hole_ack, h.offset, h.rcv_nxt);
+    if (!extra.queue.empty()) until = std::min(until, extra.queue.front(memory_.pages));
+    if (until > h.offset) declare_gap(c, d, until, HoleCause::CaptureLoss, out);
+    drain(c, d, out);
+  }
+  h.clear(half_flags::kHolePending);
+}
+
+// --- the end
+
+template <class Handler>
+void TcpTracker<Handler>::announce_end(Connection& c, Direction d, Handler& out) {
+  HalfConnection& h = c.half[index_of(d)];
+  using namespace half_flags;
+  if (!h.has_all(kFinSeen | kOriginKnown) || h.has_any(kEnded | kHeld)) return;
+  if (h.rcv_nxt != h.fin_seq) return;
+  h.set(kEnded);
+  h.apply(Event::SendFin);
+  c.half[index_of(reverse(d))].apply(Event::ReceiveFin);
+  if (h.has_any(kFinAcked)) h.apply(Event::FinAcked);
+  if (!h.has_any(kCut)) out.end(d);
+}
+
+// Delivers what is held, with the holes between as gaps.
+template <class Handler>
+void TcpTracker<Handler>::flush(Connection& c, Direction d, Handler& out) {
+  HalfConnection& h = c.half[index_of(d)];
+  HalfExtra* extra = find_half_extra(c, d);
+  drain(c, d, out);
+  while (extra != nullptr && !extra->queue.empty()) {
+    const StreamOffset front = extra->queue.front(memory_.pages);
+    const HoleCause cause = cause_at(h, h.offset);
+    const bool past_fin = h.has_any(half_flags::kFinSeen) &&
+                          front >= unwrap(h.fin_seq, h.offset, h.rcv_nxt);
+    if (past_fin || (cause == HoleCause::NetworkLoss && front - h.offset > kMaxUnackedHole)) {
+      counters_.fate(past_fin ? Fate::AfterEnd : Fate::OutOfWindow,
+                     extra->queue.clear(memory_.pages));
+      h.clear(half_flags::kQueued);
+      if (past_fin) count(c, Anomaly::DataAfterFin);
+      h.snd_nxt = h.rcv_nxt;
+      return;
+    }
+    declare_gap(c, d, front, cause, out);
+    drain(c, d, out);
+  }
+}
+
+template <class Handler>
+void TcpTracker<Handler>::finish_direction(Connection& c, Direction d, Handler& out) {
+  HalfConnection& h = c.half[index_of(d)];
+  using namespace half_flags;
+  if (!h.has_any(kOriginKnown)) {
+    // Never heard, but acknowledged: that much of it was missed.
+    if (h.has_any(kAcked) && h.rcv_nxt.before(h.snd_una)) {
+      h.snd_nxt = h.snd_una;
+      const std::int64_t missed = h.rcv_nxt.distance_to(h.snd_una);
+      if (missed <= kMaxWindow) declare_gap(c, d, missed, HoleCause::Unknown, out);
+    }
+    return;
+  }
+  if (h.has_any(kHeld)) release_held(c, d, out);
+  h.clear(kHolePending);
+  flush(c, d, out);
+  StreamOffset known_end = h.offset;
+  if (h.has_any(kAcked)) {
+    known_end = std::max(known_end, unwrap(acked_data(h), h.offset, h.rcv_nxt));
+  }
+  if (h.has_any(kFinSeen)) {
+    known_end = std::max(known_end, unwrap(h.fin_seq, h.offset, h.rcv_nxt));
+  } else if (h.has_any(kSnapped)) {
+    known_end = std::max(known_end, unwrap(h.snd_nxt, h.offset, h.rcv_nxt));
+  }
+  if (known_end > h.offset && known_end - h.offset <= kMaxWindow) {
+    declare_gap(c, d, known_end, cause_at(h, h.offset), out);
+  }
+  announce_end(c, d, out);
+  if (h.has_any(kCut)) {
+    HalfExtra* extra = find_half_extra(c, d);
+    if (extra != nullptr && extra->cut_from < h.offset) {
+      extra->gap_bytes += static_cast<std::uint64_t>(h.offset - extra->cut_from);
+      ++extra->gap_count;
+      out.gap(d, extra->cut_from, h.offset - extra->cut_from, HoleCause::Cut);
+    }
+  }
+}
+
+template <class Handler>
+void TcpTracker<Handler>::finish(Connection& c, Handler& out) {
+  finish_direction(c, Direction::OriginatorToResponder, out);
+  finish_direction(c, Direction::ResponderToOriginator, out);
+}
+
+template <class Handler>
+void TcpTracker<Handler>::release(Connection& c) {
+  if (c.extra == 0) return;
+  for (HalfExtra& half : memory_.extras[c.extra - 1].half) {
+    FLOWLOOM_DCHECK(half.queue.empty());
+    half.queue.clear(memory_.pages);
+  }
+  memory_.extras.give_back(c.extra - 1);
+  c.extra = 0;
+}
+
+}  // namespace flowloom

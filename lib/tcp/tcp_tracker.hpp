@@ -1,0 +1,211 @@
+// One segment at a time into one connection: state, order, gaps (RFC 9293, section 3.10.7).
+//
+// Sans I/O: the tracker looks up nothing, reads no clock and knows no consumer. Its Handler is a
+// concept, so that the path from segment to delivery is one inlined function:
+//   void data(Direction, StreamOffset, ByteView);   delivered bytes, in order
+//   void gap(Direction, StreamOffset, std::int64_t length, HoleCause);
+//   void end(Direction);                            the FIN was reached
+//   void arm(Connection&, Timestamp);               wants on_grace() at that clock
+//   void on_behalf_of(Connection&, action);         events of another connection
+// Both directions are treated by the same code, which takes (talker, listener).
+// The rules, with their reasons, are in docs/tcp.md.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <limits>
+
+#include "base/slab_pool.hpp"
+#include "base/time.hpp"
+#include "net/anomaly.hpp"
+#include "net/fate.hpp"
+#include "net/tcp_options.hpp"
+#include "tcp/connection.hpp"
+#include "tcp/overlap_policy.hpp"
+#include "tcp/segment.hpp"
+
+namespace flowloom {
+
+/// A stream picked up mid-stream waits this long for earlier bytes that arrive late.
+inline constexpr std::uint32_t kPickupGraceSegments = 8;
+inline constexpr Duration kPickupGraceTime = std::chrono::milliseconds{200};
+/// Bytes that were acknowledged but not seen may still come: a tap that merges two fibres can
+/// show the ACK before its data.
+inline constexpr std::uint32_t kGapGraceSegments = 8;
+inline constexpr Duration kGapGraceTime = std::chrono::milliseconds{200};
+/// A hole that was never acknowledged and is larger than this ends the stream at the end of the
+/// connection: the bytes beyond it were never accepted by a receiver that was heard.
+inline constexpr std::int64_t kMaxUnackedHole = std::int64_t{1} << 20;
+/// RFC 7323, section 2.3.
+inline constexpr std::uint8_t kMaxWindowScale = 14;
+
+/// Why bytes are missing, as the tracker knows it; same order as the record's GapCause.
+enum class HoleCause : std::uint8_t { CaptureLoss, NetworkLoss, Cut, Unknown };
+
+/// How a connection came to its closing; see Connection::close_reason.
+enum class Closing : std::uint8_t { None, Fin, Rst };
+
+struct TcpSettings {
+  OverlapPolicy overlap = OverlapPolicy::Bsd;
+  /// Bytes delivered per direction; what follows has the fate cut_depth.
+  StreamOffset depth = std::numeric_limits<StreamOffset>::max();
+  /// Reorder pages that one direction may hold: 4 MiB.
+  std::uint32_t pages_per_direction = 2048;
+};
+
+/// Sums over all connections of a shard; one writer.
+struct TcpCounters {
+  std::uint64_t payload_seen = 0;
+  std::array<std::uint64_t, kFateCount> fates{};
+  std::array<std::uint64_t, kAnomalyCount> anomalies{};
+  void fate(Fate f, std::uint64_t bytes) { fates[static_cast<std::size_t>(f)] += bytes; }
+};
+
+/// What the tracker may use of its shard's memory.
+struct TcpMemory {
+  SlabPool<ConnectionExtra> extras;
+  ReorderPool pages;
+};
+
+template <class Handler>
+class TcpTracker {
+ public:
+  TcpTracker(const TcpSettings& settings, TcpMemory& memory, TcpCounters& counters,
+             ConnectionOrigin* origins, Connection* connections)
+      : settings_(settings), memory_(memory), counters_(counters), origins_(origins),
+        connections_(connections) {}
+
+  /// Takes in one segment that `d`'s sender sent.
+  void on_segment(Connection& c, const Segment& s, Direction d, Handler& out) {
+    HalfConnection& talker = c.half[index_of(d)];
+    HalfConnection& listener = c.half[index_of(reverse(d))];
+    ++talker.packets;
+    talker.ip_bytes += s.ip_bytes;
+    talker.payload_bytes += s.length;
+    counters_.payload_seen += s.length;
+    if (is_plain(talker, listener, s)) [[likely]] {
+      talker.snd_nxt = talker.rcv_nxt = talker.rcv_nxt + s.length;
+      listener.snd_una = s.ack;
+      note_window(talker, listener, s);
+      if (s.length > 0) {
+        const StreamOffset at = talker.offset;
+        talker.offset += s.length;
+        counters_.fate(Fate::Delivered, s.length);
+        out.data(d, at, s.payload);
+      }
+      return;
+    }
+    on_odd_segment(c, s, d, out);
+  }
+
+  /// The earliest clock at which a grace ends, or kTimeMax.
+  [[nodiscard]] Timestamp grace_deadline(const Connection& c) const;
+  /// Ends the graces that are over at `now`.
+  void on_grace(Connection& c, Timestamp now, Handler& out);
+  /// The connection ends: everything held is delivered, every hole declared.
+  void finish(Connection& c, Handler& out);
+  /// Gives the connection's memory back.
+  void release(Connection& c);
+
+  void count(Connection& c, Anomaly a);
+  void add_letter(Connection& c, Direction d, char upper);
+  /// The rare state of a connection, taken now if need be; nullptr when the pool is exhausted.
+  ConnectionExtra* extra_of(Connection& c);
+  [[nodiscard]] const ConnectionExtra* find_extra(const Connection& c) const {
+    return c.extra == 0 ? nullptr : &memory_.extras[c.extra - 1];
+  }
+
+ private:
+  /// An established direction pair, the next expected segment, nothing but ACK and PSH.
+  [[nodiscard]] bool is_plain(const HalfConnection& talker, const HalfConnection& listener,
+                              const Segment& s) const {
+    constexpr TcpFlags kOdd = kSyn | kFin | kRst | kUrg;
+    const unsigned letter = s.length > 0 ? half_flags::kLetterD : half_flags::kLetterA;
+    return !s.flags.has_any(kOdd) && s.flags.has_any(kAck) &&
+           talker.has_all(half_flags::kFast | letter) && listener.has_all(half_flags::kFast) &&
+           s.seq == talker.rcv_nxt && s.payload.size() == s.length && s.window != 0 &&
+           s.ack.value() - listener.snd_una.value() <=
+               listener.rcv_nxt.value() - listener.snd_una.value() &&
+           talker.offset + s.length <= settings_.depth;
+  }
+
+  /// SND.UNA + SND.WND as the listener may use it: the furthest edge ever offered stays.
+  static void note_window(const HalfConnection& talker, HalfConnection& listener,
+                          const Segment& s) {
+    const bool scaled = talker.wscale != 0 && listener.wscale != 0 && !s.flags.has_any(kSyn);
+    const unsigned shift = scaled ? static_cast<unsigned>(talker.wscale) - 1U : 0U;
+    const SeqNum edge = s.ack + (std::uint32_t{s.window} << shift);
+    if (listener.snd_edge.before(edge)) listener.snd_edge = edge;
+  }
+
+  // --- handshake (tcp_handshake.hpp)
+  bool on_syn(Connection& c, const Segment& s, Direction d, Handler& out);
+  bool accept_syn_ack(Connection& c, const Segment& s, Direction d, Handler& out);
+  bool choose_candidate(HalfConnection& h, HalfExtra* extra, SeqNum first_data);
+  void remember_candidate(Connection& c, Direction d, SeqNum iss);
+  void set_origin(Connection& c, Direction d, SeqNum first_data);
+  void note_syn_options(Connection& c, HalfConnection& talker, const Segment& s);
+  void settle_syn_data(Connection& c, Direction d, SeqNum acked, Handler& out);
+
+  // --- segments that are not plain (tcp_segment.hpp)
+  void on_odd_segment(Connection& c, const Segment& s, Direction d, Handler& out);
+  void note_letters(Connection& c, const Segment& s, Direction d);
+  void on_ack(Connection& c, const Segment& s, Direction d);
+  void on_reset(Connection& c, const Segment& s, Direction d);
+  void on_fin(Connection& c, const Segment& s, Direction d);
+  void begin_closing(Connection& c, Closing how, Timestamp clock);
+  void settle(Connection& c, Direction d, Timestamp clock, Handler& out);
+  void update_fast(Connection& c);
+
+  // --- bytes into order (tcp_reassembly.hpp)
+  void on_text(Connection& c, const Segment& s, Direction d, Handler& out);
+  void note_text_after_close(Connection& c, Direction d, StreamOffset begin);
+  void place(Connection& c, Direction d, StreamOffset begin, ByteView bytes, Handler& out);
+  void hold(Connection& c, Direction d, StreamOffset begin, ByteView bytes, Handler& out);
+  void count_old(Connection& c, Direction d, StreamOffset begin, StreamOffset end);
+  void deliver(Connection& c, Direction d, ByteView bytes, Handler& out);
+  void drain(Connection& c, Direction d, Handler& out);
+  void declare_gap(Connection& c, Direction d, StreamOffset until, HoleCause cause, Handler& out);
+  void give_up_first_hole(Connection& c, Direction d, HoleCause cause, Handler& out);
+  bool make_room(Connection& c, Direction d, Handler& out);
+  void begin_pickup(Connection& c, Direction d, const Segment& s, Handler& out);
+  void release_held(Connection& c, Direction d, Handler& out);
+  [[nodiscard]] bool pickup_complete(const Connection& c, Direction d) const;
+  void begin_hole_grace(Connection& c, Direction d, Timestamp clock, Handler& out);
+  void end_hole_grace(Connection& c, Direction d, Handler& out);
+  void flush(Connection& c, Direction d, Handler& out);
+  void finish_direction(Connection& c, Direction d, Handler& out);
+  void announce_end(Connection& c, Direction d, Handler& out);
+  [[nodiscard]] HoleCause cause_at(const HalfConnection& h, StreamOffset begin) const;
+  [[nodiscard]] SeqNum acked_data(const HalfConnection& h) const;
+
+  /// The direction's sender as a side of the canonical key, which no change of roles affects;
+  /// its own inverse.
+  static unsigned side_of(const Connection& c, Direction d) {
+    return index_of(d) ^ (c.has_any(connection_flags::kOriginatorIsUpper) ? 1U : 0U);
+  }
+  static Direction direction_of(unsigned index) { return static_cast<Direction>(index); }
+  HalfExtra* half_extra(Connection& c, Direction d) {
+    ConnectionExtra* extra = extra_of(c);
+    return extra == nullptr ? nullptr : &extra->half[index_of(d)];
+  }
+  HalfExtra* find_half_extra(Connection& c, Direction d) {
+    return c.extra == 0 ? nullptr : &memory_.extras[c.extra - 1].half[index_of(d)];
+  }
+  [[nodiscard]] const HalfExtra* find_half_extra(const Connection& c, Direction d) const {
+    return c.extra == 0 ? nullptr : &memory_.extras[c.extra - 1].half[index_of(d)];
+  }
+
+  const TcpSettings settings_;
+  TcpMemory& memory_;
+  TcpCounters& counters_;
+  ConnectionOrigin* origins_;
+  Connection* connections_;
+  std::uint64_t random_ = 0x2545f4914f6cdd1d;
+};
+
+}  // namespace flowloom
+
+#include "tcp/tcp_handshake.hpp"
+#include "tcp/tcp_reassembly.hpp"
+#include "tcp/tcp_segment.hpp"

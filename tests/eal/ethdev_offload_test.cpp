@@ -1,0 +1,215 @@
+// What drivers put beside a frame: checksum results, stripped tags, chains; and stamps where a
+// driver has none. Frames are made by hand and sent through net_ring.
+#include <gtest/gtest.h>
+#include <rte_dev.h>
+#include <rte_eth_ring.h>
+#include <rte_ethdev.h>
+#include <rte_mbuf.h>
+#include <rte_ring.h>
+
+#include <chrono>
+#include <cstring>
+
+#include "eal_fixture.hpp"
+#include "support/capture_file.hpp"
+
+namespace flowloom {
+namespace {
+
+using testing::pattern;
+
+constexpr unsigned kRingSize = 256;
+constexpr unsigned kMbufs = 511;
+
+// A port whose receive queues are rings that the test fills.
+class EthdevOffloadTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    testing::shared_eal();
+    pool_ = rte_pktmbuf_pool_create("offload_test", kMbufs, 0, 0, RTE_MBUF_DEFAULT_BUF_SIZE, -1);
+    ASSERT_NE(pool_, nullptr);
+    for (std::size_t i = 0; i < 2; ++i) {
+      rings_[i] = rte_ring_create(("offload_ring" + std::to_string(i)).c_str(), kRingSize, -1, 0);
+      ASSERT_NE(rings_[i], nullptr);
+    }
+    // The driver wants a ring to send to; nothing is sent.
+    const int port = rte_eth_from_rings("offload_test", rings_, 2, rings_, 1, 0);
+    ASSERT_GE(port, 0) << Eal::recent_log();
+    port_ = static_cast<std::uint16_t>(port);
+    const rte_eth_conf conf{};
+    ASSERT_EQ(rte_eth_dev_configure(port_, 2, 0, &conf), 0);
+    for (std::uint16_t q = 0; q < 2; ++q) {
+      ASSERT_EQ(rte_eth_rx_queue_setup(port_, q, 64, 0, nullptr, pool_), 0);
+    }
+    ASSERT_EQ(rte_eth_dev_start(port_), 0);
+  }
+  void TearDown() override {
+    rte_eth_dev_stop(port_);
+    rte_eth_dev_close(port_);
+    rte_eal_hotplug_remove("vdev", "net_ring_offload_test");
+    for (rte_ring* ring : rings_) {
+      EXPECT_EQ(rte_ring_count(ring), 0u);
+      rte_ring_free(ring);
+    }
+    EXPECT_EQ(rte_mempool_avail_count(pool_), kMbufs) << "frames were lost";
+    rte_mempool_free(pool_);
+  }
+
+  rte_mbuf* make(const std::vector<std::uint8_t>& bytes, std::uint64_t flags = 0) {
+    rte_mbuf* mbuf = rte_pktmbuf_alloc(pool_);
+    std::memcpy(rte_pktmbuf_append(mbuf, static_cast<std::uint16_t>(bytes.size())), bytes.data(),
+                bytes.size());
+    mbuf->ol_flags |= flags;
+    return mbuf;
+  }
+  void send(rte_mbuf* mbuf, std::size_t queue = 0) {
+    ASSERT_EQ(rte_ring_enqueue(rings_[queue], mbuf), 0);
+  }
+  EthdevSettings settings(std::uint32_t held_max = 64) const {
+    EthdevSettings result;
+    for (std::uint16_t q = 0; q < 2; ++q) {
+      result.queues.push_back({.port = port_,
+                               .queue = q,
+                               .end = QueueEnd::Never,
+                               .stamps = StampSource::ReceiveClock,
+                               .link = LinkType::Ethernet,
+                               .name = "ring"});
+    }
+    result.held_max = held_max;
+    return result;
+  }
+  std::vector<testing::Seen> receive(EthdevSource& source) {
+    std::vector<testing::Seen> all;
+    Burst burst;
+    while (source.receive(burst) == SourceState::Packets) {
+      for (std::uint32_t i = 0; i < burst.size; ++i) {
+        const Packet& p = burst.packets[i];
+        all.push_back({{p.frame, p.frame + p.captured}, p});
+      }
+      source.release(burst);
+    }
+    return all;
+  }
+
+  rte_mempool* pool_ = nullptr;
+  rte_ring* rings_[2] = {};
+  std::uint16_t port_ = 0;
+};
+
+TEST_F(EthdevOffloadTest, ChecksumResultsBecomeFlags) {
+  const std::vector<std::uint8_t> frame = pattern(60, 1);
+  send(make(frame, RTE_MBUF_F_RX_L4_CKSUM_GOOD));
+  send(make(frame, RTE_MBUF_F_RX_L4_CKSUM_BAD));
+  send(make(frame, RTE_MBUF_F_RX_L4_CKSUM_NONE));
+  send(make(frame, RTE_MBUF_F_RX_L4_CKSUM_UNKNOWN));
+  EthdevSource source(settings());
+  const auto seen = receive(source);
+  ASSERT_EQ(seen.size(), 4u);
+  EXPECT_EQ(seen[0].packet.flags, packet_flags::kChecksumGood);
+  EXPECT_EQ(seen[1].packet.flags, packet_flags::kChecksumBad);
+  EXPECT_EQ(seen[2].packet.flags, packet_flags::kChecksumGood);
+  EXPECT_EQ(seen[3].packet.flags, 0);
+}
+
+TEST_F(EthdevOffloadTest, StrippedTagsArePutBack) {
+  const std::vector<std::uint8_t> frame = pattern(60, 1);
+  rte_mbuf* mbuf = make(frame, RTE_MBUF_F_RX_VLAN | RTE_MBUF_F_RX_VLAN_STRIPPED);
+  mbuf->vlan_tci = 0x2005;
+  send(mbuf);
+  EthdevSource source(settings());
+  const auto seen = receive(source);
+  ASSERT_EQ(seen.size(), 1u);
+  std::vector<std::uint8_t> expected(frame.begin(), frame.begin() + 12);
+  expected.insert(expected.end(), {0x81, 0x00, 0x20, 0x05});
+  expected.insert(expected.end(), frame.begin() + 12, frame.end());
+  EXPECT_EQ(seen[0].bytes, expected);
+  EXPECT_EQ(seen[0].packet.wire_length, 64u);
+}
+
+TEST_F(EthdevOffloadTest, ChainsAreMadeContiguous) {
+  rte_mbuf* chain = make(pattern(100, 1));
+  for (std::uint32_t i = 2; i <= 4; ++i) {
+    ASSERT_EQ(rte_pktmbuf_chain(chain, make(pattern(i == 3 ? 0 : 100 * i, i))), 0);
+  }
+  send(chain);
+  EthdevSource source(settings());
+  const auto seen = receive(source);
+  ASSERT_EQ(seen.size(), 1u);
+  std::vector<std::uint8_t> expected = pattern(100, 1);
+  for (const auto& part : {pattern(200, 2), pattern(400, 4)}) {
+    expected.insert(expected.end(), part.begin(), part.end());
+  }
+  EXPECT_EQ(seen[0].bytes, expected);
+  EXPECT_EQ(source.frames_copied(), 1u);
+}
+
+TEST_F(EthdevOffloadTest, LivePacketsAreStampedWhenTheyAreReceived) {
+  using std::chrono::system_clock;
+  const auto now = [] {
+    return std::chrono::duration_cast<Duration>(system_clock::now().time_since_epoch()).count();
+  };
+  EthdevSource source(settings());
+  Burst burst;
+  EXPECT_EQ(source.receive(burst), SourceState::Idle);
+  const std::int64_t before = now();
+  send(make(pattern(60, 1)));
+  send(make(pattern(60, 2)));
+  const auto seen = receive(source);
+  const std::int64_t after = now();
+  ASSERT_EQ(seen.size(), 2u);
+  EXPECT_GE(to_nanoseconds(seen[0].packet.stamp), before);
+  EXPECT_LE(to_nanoseconds(seen[0].packet.stamp), after);
+  EXPECT_EQ(seen[0].packet.stamp, seen[1].packet.stamp);
+  EXPECT_EQ(source.receive(burst), SourceState::Idle) << "a live source does not end";
+}
+
+TEST_F(EthdevOffloadTest, LiveQueuesTakeTurns) {
+  for (std::uint32_t i = 0; i < 80; ++i) {
+    send(make({static_cast<std::uint8_t>(i)}), 0);
+    send(make({static_cast<std::uint8_t>(i)}), 1);
+  }
+  EthdevSource source(settings());
+  const auto seen = receive(source);
+  ASSERT_EQ(seen.size(), 160u);
+  std::uint8_t next[2] = {0, 0};
+  std::size_t longest_run = 0;
+  std::size_t run = 0;
+  for (std::size_t i = 0; i < seen.size(); ++i) {
+    EXPECT_EQ(seen[i].bytes[0], next[seen[i].packet.input]++);
+    EXPECT_EQ(seen[i].packet.number, i + 1);
+    if (i > 0) {
+      EXPECT_GE(seen[i].packet.clock, seen[i - 1].packet.clock);
+    }
+    run = i > 0 && seen[i].packet.input == seen[i - 1].packet.input ? run + 1 : 1;
+    longest_run = std::max(longest_run, run);
+  }
+  EXPECT_LE(longest_run, kBurstMax);
+}
+
+TEST_F(EthdevOffloadTest, WaitsWhenTooManyFramesAreHeld) {
+  for (std::uint8_t i = 0; i < 100; ++i) send(make({i}));
+  EthdevSource source(settings(kBurstMax));
+  Burst first;
+  Burst second;
+  ASSERT_EQ(source.receive(first), SourceState::Packets);
+  EXPECT_EQ(first.size, kBurstMax);
+  EXPECT_EQ(source.receive(second), SourceState::Idle);
+  source.release(first);
+  EXPECT_EQ(source.receive(second), SourceState::Packets);
+  EXPECT_EQ(second.packets[0].frame[0], 32);
+  source.release(second);
+  EXPECT_EQ(receive(source).size(), 36u);
+}
+
+TEST_F(EthdevOffloadTest, GivesHeldAndPendingFramesBackAtTheEnd) {
+  for (std::uint8_t i = 0; i < 40; ++i) send(make({i}));
+  EthdevSource source(settings());
+  Burst held;
+  Burst more;
+  more.limit = 1;
+  EXPECT_EQ(source.receive(held), SourceState::Packets);
+  EXPECT_EQ(source.receive(more), SourceState::Packets);  // seven stay pending
+}  // TearDown counts the pool
+
+}  // namespace
+}  // namespace flowloom

@@ -1,0 +1,185 @@
+// The pipeline: every sink sees every message in order, memory comes back, and the parallel path
+// says what the straight one says.
+#include "sinks/writer_pipeline.hpp"
+
+#include "sink_test_support.hpp"
+#include "sinks/counting_sink.hpp"
+#include "sinks/flows_sink.hpp"
+
+#include <gtest/gtest.h>
+#include <rapidjson/document.h>
+
+#include <algorithm>
+#include <atomic>
+#include <random>
+
+namespace flowloom {
+namespace {
+
+using test::kOrig;
+using test::kResp;
+using test::MessageBuilder;
+using test::RecordingOwner;
+
+/// Notes the order of what it is told, and that nobody else is told at the same time.
+class OrderSink final : public Sink {
+ public:
+  explicit OrderSink(std::vector<std::uint64_t>& seen) : seen_(seen) {}
+  void consume(StreamEvent& event) override {
+    EXPECT_EQ(0, inside_.fetch_add(1));
+    seen_.push_back(event.record().first_packet);
+    inside_.fetch_sub(1);
+  }
+  void finish() override {}
+  [[nodiscard]] WriterStatus status() const override { return {}; }
+
+ private:
+  std::vector<std::uint64_t>& seen_;
+  std::atomic<int> inside_ = 0;
+};
+
+/// Short connections mixed with long ones whose messages lie between them.
+std::vector<MessageBuilder> mixed_traffic(std::size_t count, unsigned seed) {
+  std::mt19937 random(seed);
+  std::vector<MessageBuilder> all;
+  std::vector<std::size_t> running;
+  std::uint64_t number = 0;
+  for (std::size_t i = 0; i < count; ++i) {
+    MessageBuilder builder(2048);
+    const bool starts = running.size() < 5 && random() % 20 == 0;
+    const bool continues = !starts && !running.empty() && random() % 2 == 0;
+    std::size_t slot = 0;
+    if (continues) {
+      slot = random() % running.size();
+      builder.after(all[running[slot]].message());
+    } else {
+      builder.number(++number);
+    }
+    const bool ends = continues && random() % 10 == 0;
+    if (starts || (continues && !ends)) builder.progress();
+    builder.data(kOrig, std::string(random() % 3000, static_cast<char>(random())));
+    builder.data(kResp, std::string(random() % 20000, static_cast<char>(random())));
+    if (starts) running.push_back(i);
+    if (continues && !ends) running[slot] = i;
+    if (ends) running.erase(running.begin() + static_cast<std::ptrdiff_t>(slot));
+    all.push_back(std::move(builder));
+  }
+  return all;
+}
+
+struct Outcome {
+  std::string flows;
+  std::vector<std::uint64_t> order;
+  std::vector<StreamMessage*> returned;
+};
+
+Outcome run(std::vector<MessageBuilder>& traffic, const HeavySettings& settings,
+            std::size_t batch_size) {
+  test::TempFolder folder;
+  Outcome outcome;
+  std::vector<std::unique_ptr<Sink>> sinks;
+  sinks.push_back(std::make_unique<OrderSink>(outcome.order));
+  sinks.push_back(std::make_unique<FlowsSink>(
+      RecordWriter("flows", test::create_file(folder / "flows")), WithSha256::Yes));
+  WriterPipeline pipeline(std::move(sinks), settings);
+  RecordingOwner owner;
+  std::vector<StreamMessage*> batch;
+  for (MessageBuilder& builder : traffic) {
+    batch.push_back(&builder.message());
+    if (batch.size() < batch_size) continue;
+    pipeline.consume(batch, owner);
+    batch.clear();
+  }
+  pipeline.consume(batch, owner);
+  pipeline.finish();
+  outcome.returned = owner.returned;
+  outcome.flows = test::read_file(folder / "flows");
+  return outcome;
+}
+
+TEST(WriterPipelineTest, ParallelPathEqualsStraightPath) {
+  for (unsigned seed = 1; seed <= 5; ++seed) {
+    auto traffic = mixed_traffic(600, seed);
+    const Outcome straight = run(traffic, {.threads = 1}, 64);
+    ASSERT_EQ(traffic.size(), straight.order.size());
+    for (const std::size_t batch : {1u, 7u, 64u, 600u}) {
+      for (const std::uint64_t item : {1u, 4096u, 65536u}) {
+        const Outcome parallel = run(traffic, {.threads = 3, .item_bytes = item}, batch);
+        ASSERT_EQ(straight.flows, parallel.flows) << "seed " << seed << " batch " << batch;
+        ASSERT_EQ(straight.order, parallel.order);
+        ASSERT_EQ(straight.returned, parallel.returned);
+      }
+    }
+  }
+}
+
+TEST(WriterPipelineTest, MessagesComeBackOnceAndInOrder) {
+  auto traffic = mixed_traffic(200, 9);
+  const Outcome outcome = run(traffic, {.threads = 2, .item_bytes = 1000}, 50);
+  ASSERT_EQ(traffic.size(), outcome.returned.size());
+  for (std::size_t i = 0; i < traffic.size(); ++i) {
+    EXPECT_EQ(&traffic[i].message(), outcome.returned[i]);
+  }
+}
+
+std::string sha256_of(const std::string& flows, const char* side) {
+  rapidjson::Document json;
+  json.Parse(flows.substr(flows.rfind("{\"uid\"")).c_str());
+  return json[side]["sha256"].GetString();
+}
+
+/// Published test values: FIPS 180-2 for "abc", the well-known one for nothing.
+TEST(WriterPipelineTest, KnownDigests) {
+  std::vector<MessageBuilder> traffic(1);
+  traffic[0].data(kOrig, "abc");
+  const Outcome whole = run(traffic, {}, 1);
+  EXPECT_EQ("ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
+            sha256_of(whole.flows, "orig"));
+  EXPECT_EQ("e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+            sha256_of(whole.flows, "resp"));
+}
+
+TEST(WriterPipelineTest, DigestRunsAcrossMessagesAndBatches) {
+  std::vector<MessageBuilder> traffic(3);
+  traffic[0].progress().data(kOrig, "a");
+  traffic[1].progress().after(traffic[0].message()).data(kOrig, "b").data(kResp, "ab");
+  traffic[2].after(traffic[1].message()).data(kOrig, "c").data(kResp, "c");
+  for (const std::size_t batch : {1u, 2u, 3u}) {
+    const Outcome outcome = run(traffic, {}, batch);
+    for (const char* side : {"orig", "resp"}) {
+      EXPECT_EQ("ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
+                sha256_of(outcome.flows, side));
+    }
+  }
+}
+
+TEST(WriterPipelineTest, GapsOfEarlierMessagesReachTheRecord) {
+  std::vector<MessageBuilder> traffic(2);
+  traffic[0].progress().data(kOrig, "a");
+  traffic[0].gap(kOrig, {.offset = 1, .length = 5, .cause = GapCause::Cut});
+  traffic[1].after(traffic[0].message()).data(kOrig, "b");
+  traffic[1].gap(kOrig, {.offset = 7, .length = 2, .cause = GapCause::NetworkLoss});
+  EXPECT_NE(std::string::npos,
+            run(traffic, {}, 2)
+                .flows.find(R"("gaps":[{"offset":1,"length":5,"cause":"cut"},)"
+                            R"({"offset":7,"length":2,"cause":"network-loss"}],"dup)"));
+}
+
+TEST(WriterPipelineTest, CountsForWriteNone) {
+  auto traffic = mixed_traffic(100, 3);
+  std::vector<std::unique_ptr<Sink>> sinks;
+  sinks.push_back(std::make_unique<CountingSink>());
+  WriterPipeline pipeline(std::move(sinks), {});
+  RecordingOwner owner;
+  std::uint64_t bytes = 0;
+  for (MessageBuilder& builder : traffic) {
+    StreamMessage* message = &builder.message();
+    bytes += message->data[0].bytes + message->data[1].bytes;
+    pipeline.consume({&message, 1}, owner);
+  }
+  EXPECT_EQ(bytes, pipeline.statuses()[0].bytes);
+  EXPECT_EQ(traffic.size(), owner.returned.size());
+}
+
+}  // namespace
+}  // namespace flowloom
