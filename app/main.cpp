@@ -1,6 +1,7 @@
 // The flowloom command: finds the subcommand and leaves the rest to it.
+#include <fcntl.h>
 #include <fmt/format.h>
-#include <pcap/pcap.h>
+#include <unistd.h>
 
 #include <cstdio>
 #include <exception>
@@ -9,16 +10,18 @@
 #include <string_view>
 
 #include "commands.hpp"
+#include "io/bpf_filter.hpp"
 #include "options.hpp"
 #include "runtime/eal.hpp"
 #include "session.hpp"
 
 namespace {
 
-constexpr std::string_view kUsage = R"(flowloom turns packets into TCP streams: exactly, and says what is missing.
+constexpr std::string_view kUsage =
+    R"(flowloom turns packets into TCP streams: exactly, and says what is missing.
 
 Usage:
-  flowloom read  [options] CAPTURE...           captures in (- = standard input); no privilege needed
+  flowloom read  [options] CAPTURE...           captures in (- = standard input)
   flowloom run   [EAL options] -- [options]     DPDK ports and virtual devices
   flowloom bench [options]                      in-memory traffic: speed and its floor
   flowloom COMMAND --help                       the options of a command, with examples
@@ -37,6 +40,15 @@ constexpr Command kCommands[] = {{"read", flowloom::read_command},
                                  {"run", flowloom::run_command},
                                  {"bench", flowloom::bench_command}};
 
+/// A file that is opened later must never be taken for a standard stream that the caller closed.
+/// Reading or writing what stands in for it fails, as it should.
+void fill_standard_descriptors() {
+  constexpr int kModes[] = {O_WRONLY, O_RDONLY, O_RDONLY};
+  for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; ++fd) {
+    if (fcntl(fd, F_GETFD) == -1) (void)!open("/dev/null", kModes[fd]);
+  }
+}
+
 int dispatch(std::span<char* const> arguments) {
   const std::string_view name = arguments.empty() ? std::string_view{} : arguments[0];
   if (name == "--help" || name == "-h" || name == "help") {
@@ -45,7 +57,7 @@ int dispatch(std::span<char* const> arguments) {
   }
   if (name == "--version" || name == "-V") {
     fmt::print("flowloom {} ({}, {})\n", FLOWLOOM_VERSION, flowloom::dpdk_version(),
-               pcap_lib_version());
+               flowloom::libpcap_version());
     return 0;
   }
   for (const Command& command : kCommands) {
@@ -62,6 +74,7 @@ int dispatch(std::span<char* const> arguments) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  fill_standard_descriptors();
   const std::span<char* const> all(argv, static_cast<std::size_t>(argc));
   try {
     return dispatch(all.subspan(all.empty() ? 0 : 1));

@@ -39,6 +39,21 @@ unsigned default_workers() {
   return cores > 1 ? cores - 1 : 1;
 }
 
+/// The parser takes "-1" for the largest number there is.
+std::string check_not_negative(const std::string& text) {
+  return text.starts_with('-') ? fmt::format("{} is negative", text) : std::string{};
+}
+
+/// Written so that it refuses what is not a number, too.
+std::string check_timeout(const std::string& text) {
+  double value = 0;
+  const bool good = CLI::detail::lexical_cast(text, value) && value >= kShortestTimeout &&
+                    value <= kLongestTimeout;
+  return good ? std::string{}
+              : fmt::format("'{}' is not a number of seconds from {} to {:.0f}", text,
+                            kShortestTimeout, kLongestTimeout);
+}
+
 template <std::size_t N>
 std::vector<std::string> names(const std::array<std::string_view, N>& list) {
   return {list.begin(), list.end()};
@@ -48,7 +63,8 @@ std::vector<std::string> names(const std::array<std::string_view, N>& list) {
 
 void add_common_options(CLI::App& command, CommonOptions& o) {
   const CLI::AsSizeValue size(false); // k, M, G are powers of 1024
-  const CLI::Range timeout(kShortestTimeout, kLongestTimeout);
+  const CLI::Validator positive(check_not_negative, "");
+  const CLI::Validator timeout(check_timeout, "");
   command.add_option("-o,--out", o.out, "Folder for the files (created)")->option_text("DIR");
   command.add_flag("--force", o.force, "Write into a folder that is not empty");
   command.add_option("--write", o.write,
@@ -78,13 +94,14 @@ void add_common_options(CLI::App& command, CommonOptions& o) {
   command.add_option("--max-flows", o.max_flows, "Connections at a time (1000000)")
       ->option_text("N")->check(CLI::Range(16U, 200'000'000U));
   command.add_option("--memory", o.memory, "Reassembly memory (default: a quarter of RAM)")
-      ->option_text("SIZE")->transform(size)->check(CLI::Range(std::uint64_t{1} << 20, std::uint64_t{1} << 46));
+      ->option_text("SIZE")->transform(size)->transform(positive)
+      ->check(CLI::Range(std::uint64_t{1} << 20, std::uint64_t{1} << 46));
   command.add_option("--depth", o.depth, "Bytes kept per direction (0: no limit)")
-      ->option_text("SIZE")->transform(size);
+      ->option_text("SIZE")->transform(size)->transform(positive);
   command.add_option("--print", o.print, "Show the streams' content: ascii, hex or raw")
       ->option_text("FORM")->check(CLI::IsMember({"ascii", "hex", "raw"}));
   command.add_option("--print-bytes", o.print_bytes, "Bytes shown per direction (300; 0: all)")
-      ->option_text("N");
+      ->option_text("N")->check(positive);
   command.add_option("--gap-fill", o.gap_fill, "zero: zero bytes stand where a gap is in a file")
       ->option_text("WITH")->check(CLI::IsMember({"zero"}));
   command.add_flag("--json", o.json, "Flow records on standard output instead of lines");
@@ -113,7 +130,7 @@ EngineSettings engine_settings(const CommonOptions& o) {
   const std::uint64_t memory = o.memory == 0 ? quarter_of_ram() : o.memory;
   // What is on its way to the writer needs little: the rest holds what came out of order.
   s.export_memory = std::clamp<std::uint64_t>(memory / 4, std::uint64_t{1} << 20,
-                                              std::uint64_t{512} << 20);
+                                              std::uint64_t{128} << 20);
   s.shard.reorder_bytes = memory > s.export_memory ? memory - s.export_memory : memory / 2;
   s.shard.max_flows = o.max_flows;
   s.shard.idle_timeout = seconds(o.idle_timeout);

@@ -2,6 +2,7 @@
 #include <CLI/CLI.hpp>
 
 #include "commands.hpp"
+#include "io/amsdu_splitter.hpp"
 #include "io/capture_source.hpp"
 #include "options.hpp"
 #include "parse.hpp"
@@ -35,9 +36,10 @@ int read_command(std::span<char* const> arguments) {
   Session session(options);
   if (const ExitStatus s = session.prepare(); s != ExitStatus::Ok) return static_cast<int>(s);
   CaptureSource source(captures);
+  AmsduSplitter packets(source);
   ThreadLauncher launcher;
   const ExitStatus status = session.run(
-      {&source}, launcher,
+      {&packets}, launcher,
       [&] {
         const CaptureProgress p = source.progress();
         return InputExtent{p.bytes_read, p.bytes_total};

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <thread>
 
 #include "progress_bar.hpp"
 #include "sinks/stats_file.hpp"
@@ -23,12 +24,14 @@ extern "C" void on_interrupt(int) {
   if (interrupts > 1) _exit(kInterrupted);
 }
 
-void catch_interrupts() {
+void set_signals() {
   struct sigaction action {};
   action.sa_handler = on_interrupt;
   sigaction(SIGINT, &action, nullptr);
   sigaction(SIGTERM, &action, nullptr);
-  signal(SIGPIPE, SIG_IGN); // a closed pipe is a failed write, reported as one
+  // A closed pipe and a file that may not grow are failed writes, reported as such.
+  signal(SIGPIPE, SIG_IGN);
+  signal(SIGXFSZ, SIG_IGN);
 }
 
 /// Hands the inlet's messages to the sinks and their memory back.
@@ -64,6 +67,14 @@ LedgerSnapshot snapshot_of(const Ledger& ledger) {
   return s;
 }
 
+/// The workers' cores are busy; the others, at least the writer's own, do what is heavy.
+HeavySettings heavy_settings(unsigned workers) {
+  HeavySettings heavy;
+  const unsigned cores = std::thread::hardware_concurrency();
+  heavy.threads = cores > workers ? cores - workers : 1;
+  return heavy;
+}
+
 ExitStatus worse(ExitStatus a, ExitStatus b) { return std::max(a, b); }
 
 }  // namespace
@@ -87,19 +98,24 @@ ExitStatus Session::prepare() {
     settings_.filter = &*filter_;
   }
   SinkSettings sinks = sink_settings(options_);
+  const auto folder_given = options_.out.empty() ? FolderGiven::No : FolderGiven::Yes;
+  if (const std::string wrong = check_sinks(sinks, folder_given); !wrong.empty()) {
+    say(wrong);
+    return ExitStatus::Usage;
+  }
   if (!options_.out.empty()) {
     folder_.emplace(options_.out,
                     options_.force ? ExistingFiles::Replace : ExistingFiles::Refuse);
     if (!folder_->valid()) {
       say(folder_->error());
-      return ExitStatus::Usage;
+      return folder_->is_taken() ? ExitStatus::Usage : ExitStatus::WriterFailed;
     }
     sinks.folder = &*folder_;
   }
   SinkSet set = make_sinks(sinks);
   if (!set.error.empty()) {
     say(set.error);
-    return ExitStatus::Usage;
+    return set.fault == SinkFault::Settings ? ExitStatus::Usage : ExitStatus::WriterFailed;
   }
   if (set.none) {
     settings_.output = Export::None;
@@ -107,7 +123,7 @@ ExitStatus Session::prepare() {
   }
   const bool bytes = folder_.has_value() || !options_.print.empty() || options_.sha256;
   settings_.output = bytes ? Export::RecordsAndBytes : Export::RecordsOnly;
-  pipeline_.emplace(std::move(set.sinks), HeavySettings{});
+  pipeline_.emplace(std::move(set.sinks), heavy_settings(settings_.workers));
   return ExitStatus::Ok;
 }
 
@@ -121,7 +137,7 @@ ExitStatus Session::run(std::vector<PacketSource*> sources, Launcher& launcher,
     say(fmt::format("{} worker(s), {:.1f} MiB reserved", settings_.workers,
                     static_cast<double>(engine.reserved_bytes()) / (1 << 20)));
   }
-  catch_interrupts();
+  set_signals();
   ProgressBar bar(options_.quiet ? ProgressBar::When::Never : ProgressBar::When::OnTerminal);
   const auto start = std::chrono::steady_clock::now();
   constexpr std::chrono::milliseconds kTick{100};
@@ -151,9 +167,9 @@ ExitStatus Session::report(const Engine& engine, const std::vector<PacketSource*
   }
   if (pipeline_) snapshot.writers = pipeline_->statuses();
   for (const WriterStatus& w : snapshot.writers) {
-    if (w.first_error.empty()) continue;
-    say(fmt::format("writer {}: {}; {} records and {} bytes were lost", w.name, w.first_error,
-                    w.dropped, w.dropped_bytes));
+    const std::string loss = describe_loss(w);
+    if (loss.empty()) continue;
+    say(loss);
     status = worse(status, ExitStatus::WriterFailed);
   }
   if (!snapshot.limits.empty()) {
@@ -196,7 +212,8 @@ void Session::print_summary(const LedgerSnapshot& s, double seconds) const {
     closed += fmt::format("{}{} {}", closed.empty() ? "" : ", ", s.connections_closed[i],
                           kCloseReasonNames[i]);
   }
-  row("connections", fmt::format("{} ({})", s.connections_created, closed.empty() ? "none" : closed));
+  row("connections",
+      fmt::format("{} ({})", s.connections_created, closed.empty() ? "none" : closed));
   row("payload", fmt::format("{} bytes seen, {} delivered, {} repeated", s.payload_seen,
                              fate(Fate::Delivered), fate(Fate::Duplicate)));
   if (s.packets_missed > 0) row("missed", fmt::format("{} packets", s.packets_missed));

@@ -35,6 +35,7 @@ libboost-dev                       # Boost.Intrusive, headers only
 libcli11-dev                       # the command line
 libfmt-dev libspdlog-dev           # text and log
 rapidjson-dev                      # JSON lines
+scdoc                              # the manual page
 LIST
       ;;
     run) cat <<'LIST'

@@ -49,7 +49,9 @@ class SlabPool {
   const T& operator[](std::uint32_t index) const { return objects_[index]; }
   [[nodiscard]] T* data() const { return objects_.data(); }
   [[nodiscard]] std::uint32_t in_use() const { return in_use_; }
-  [[nodiscard]] std::uint32_t capacity() const { return static_cast<std::uint32_t>(objects_.size()); }
+  [[nodiscard]] std::uint32_t capacity() const {
+    return static_cast<std::uint32_t>(objects_.size());
+  }
   /// Slots that were ever taken: indices at or above it are untouched.
   [[nodiscard]] std::uint32_t high_water() const { return fresh_; }
   [[nodiscard]] std::size_t bytes() const { return objects_.bytes(); }

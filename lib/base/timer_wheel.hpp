@@ -28,7 +28,9 @@ class TimerWheel {
 
   TimerWheel() = default;
   explicit TimerWheel(std::uint32_t capacity)
-      : capacity_(capacity), nodes_(std::size_t{capacity} + kSlots), heap_(std::size_t{2} * capacity) {
+      : capacity_(capacity),
+        nodes_(std::size_t{capacity} + kSlots),
+        heap_(std::size_t{2} * capacity) {
     for (std::uint32_t i = 0; i < kSlots; ++i) {
       const std::uint32_t head = capacity_ + i;
       nodes_[head] = Node{head, head, 0};
@@ -60,6 +62,7 @@ class TimerWheel {
   /// Fires everything due at or before `now`, in order. Policy offers
   ///   Timestamp deadline(index): the true deadline as of now,
   ///   std::uint64_t rank(index): order among equal deadlines,
+  ///   void prefetch(index): it will be asked for soon,
   ///   void expire(index, deadline): called unarmed; may arm or cancel any object.
   template <class Policy>
   void advance(Timestamp now, Policy&& policy) {
@@ -111,6 +114,7 @@ class TimerWheel {
       return deadline != o.deadline ? deadline > o.deadline : rank > o.rank;
     }
   };
+  static constexpr std::uint32_t kGroup = 16;
   static constexpr std::uint16_t kUnarmed = 0;
   static constexpr std::uint16_t kDue = 0xffff;
   static_assert(kSlots < kDue && std::has_single_bit(kSlots));
@@ -181,17 +185,30 @@ class TimerWheel {
     const std::uint32_t slot = static_cast<std::uint32_t>(current_) % kSlots;
     const std::uint32_t head = capacity_ + slot;
     occupied_[slot / 64] &= ~(std::uint64_t{1} << (slot % 64));
+    // In groups, so that one object's memory is fetched while others are unlinked: objects that
+    // were not heard of for a while are in no cache.
+    std::uint32_t group[kGroup];
     while (nodes_[head].next != head) {
-      const std::uint32_t index = nodes_[head].next;
-      unlink(index);
-      const Timestamp deadline = policy.deadline(index);
-      if (tick_of(deadline) > current_) {
-        arm(index, deadline); // lives on; never this slot again, so the loop ends
-      } else {
-        push_due(index, policy);
+      std::uint32_t size = 0;
+      while (size < kGroup && nodes_[head].next != head) {
+        group[size] = nodes_[head].next;
+        unlink(group[size]);
+        policy.prefetch(group[size++]);
       }
+      for (std::uint32_t i = 0; i < size; ++i) refile(group[i], policy);
     }
     return true;
+  }
+
+  /// Preconditions: `index` was taken out of the slot of the current tick.
+  template <class Policy>
+  void refile(std::uint32_t index, Policy& policy) {
+    const Timestamp deadline = policy.deadline(index);
+    if (tick_of(deadline) > current_) {
+      arm(index, deadline); // lives on; never this slot again, so the caller's loop ends
+    } else {
+      push_due(index, policy);
+    }
   }
 
   /// Ticks from the current one to the next occupied slot; 0 when no slot is occupied.

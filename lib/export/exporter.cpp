@@ -14,8 +14,18 @@ namespace {
 /// A direction that has gathered this much is posted: longer streams flow, shorter ones wait for
 /// their connection's end.
 constexpr std::uint64_t kProgressBytes = 64 * 1024;
-/// Blocks of listed gaps per connection; further gaps are counted only.
-constexpr std::uint32_t kMaxGapBlocks = 64;
+/// So many gaps are posted as well: a connection may have gaps and hardly any bytes.
+constexpr std::uint64_t kProgressGaps = 512;
+/// Gaps of a block that is taken for them.
+constexpr std::size_t kGapsPerBlock = 4;
+
+std::uint64_t capacity_of(const BlockChain& chain) {
+  std::uint64_t sum = 0;
+  for (const ExportBlock* block = chain.first; block != nullptr; block = block->next) {
+    sum += block->capacity;
+  }
+  return sum;
+}
 
 ByteView as_bytes(const Gap& gap) {
   return {reinterpret_cast<const std::uint8_t*>(&gap), sizeof gap};
@@ -73,65 +83,76 @@ void Exporter::unlink(std::uint32_t slot) {
   (s.newer != 0 ? slots_[s.newer - 1].older : newest_) = s.older;
 }
 
+// Where the next byte or gap of a direction stands, if it is the first since the last message.
+void Exporter::begin_at(Slot& slot, unsigned i, StreamOffset offset) {
+  if (slot.data[i].bytes == 0 && slot.gaps[i].bytes == 0) slot.data_offset[i] = offset;
+}
+
 void Exporter::on_data(const EventKey& key, const ConnectionView& view, ConsumerSlot& slot,
                        Direction d, StreamOffset offset, ByteView bytes) {
   Slot& s = slot_of(view, slot);
-  const unsigned i = index_of(d);
-  if (s.data[i].bytes == 0 && s.gaps[i].bytes == 0) s.data_offset[i] = offset;
-  s.next_offset[i] = offset + static_cast<StreamOffset>(bytes.size());
-  append(key, view, slot, s.data[i], bytes);
-  if (s.data[i].bytes >= kProgressBytes) post_progress(key, view, slot);
+  append(key, view, slot, index_of(d), offset, bytes);
+  if (s.data[index_of(d)].bytes >= kProgressBytes) post_progress(key, view, slot);
   if (memory_.pressed()) {
     was_pressed_ = true;
-    if (!reclaim() && memory_.pressed() && oldest_ != 0) post_progress(key, view, oldest_);
+    if (!reclaim() && mostly_gathered()) post_progress(key, view, oldest_);
   }
 }
 
 void Exporter::on_gap(const EventKey& key, const ConnectionView& view, ConsumerSlot& slot,
                       Direction d, const Gap& gap) {
   Slot& s = slot_of(view, slot);
-  const unsigned i = index_of(d);
-  if (s.data[i].bytes == 0 && s.gaps[i].bytes == 0) s.data_offset[i] = gap.offset;
-  s.next_offset[i] = gap.offset + gap.length;
+  BlockChain& chain = s.gaps[index_of(d)];
   // A gap never straddles two blocks, so that readers can take whole ones.
-  const ExportBlock* last = s.gaps[i].last;
-  const bool fits = last != nullptr && last->capacity - last->used >= sizeof gap;
-  if (!fits && s.gap_blocks >= kMaxGapBlocks) {
-    ++s.unlisted_gaps;
-    return;
+  if (chain.last == nullptr || chain.last->capacity - chain.last->used < sizeof gap) {
+    ExportBlock* block = wait_for_block(key, view, slot, sizeof gap * kGapsPerBlock);
+    (chain.last != nullptr ? chain.last->next : chain.first) = block;
+    chain.last = block;
+    gathered_ += block->capacity;
   }
-  if (!fits) {
-    ExportBlock* block = wait_for_block(key, view, slot, sizeof gap * 4);
-    ++s.gap_blocks;
-    (s.gaps[i].last != nullptr ? s.gaps[i].last->next : s.gaps[i].first) = block;
-    s.gaps[i].last = block;
-  }
-  ExportBlock* block = s.gaps[i].last;
+  begin_at(s, index_of(d), gap.offset);
+  s.next_offset[index_of(d)] = gap.offset + gap.length;
+  ExportBlock* block = chain.last;
   std::memcpy(block->data() + block->used, as_bytes(gap).data(), sizeof gap);
   block->used += sizeof gap;
-  s.gaps[i].bytes += sizeof gap;
+  chain.bytes += sizeof gap;
+  if (chain.bytes >= kProgressGaps * sizeof gap) post_progress(key, view, slot);
 }
 
 void Exporter::append(const EventKey& key, const ConnectionView& view, std::uint32_t slot,
-                      BlockChain& chain, ByteView bytes) {
+                      unsigned i, StreamOffset offset, ByteView bytes) {
+  Slot& s = slots_[slot - 1];
+  BlockChain& chain = s.data[i];
   while (!bytes.empty()) {
-    ExportBlock* block = chain.last;
-    if (block == nullptr || block->used == block->capacity) {
+    if (chain.last == nullptr || chain.last->used == chain.last->capacity) {
       // Grow with the stream: the next block as large as what is there already.
-      block = wait_for_block(key, view, slot, std::max<std::size_t>(bytes.size(), chain.bytes));
+      ExportBlock* block =
+          wait_for_block(key, view, slot, std::max<std::size_t>(bytes.size(), chain.bytes));
       (chain.last != nullptr ? chain.last->next : chain.first) = block;
       chain.last = block;
+      gathered_ += block->capacity;
     }
+    begin_at(s, i, offset);
+    ExportBlock* block = chain.last;
     const std::size_t size = std::min<std::size_t>(bytes.size(), block->capacity - block->used);
     std::memcpy(block->data() + block->used, bytes.data(), size);
     block->used += static_cast<std::uint32_t>(size);
     chain.bytes += size;
+    offset += static_cast<StreamOffset>(size);
+    s.next_offset[i] = offset;
     bytes = bytes.subspan(size);
   }
 }
 
+// Memory is short because connections gather, not because the writer is behind. Only then posting
+// early helps: it makes several messages of a connection that would have been one.
+bool Exporter::mostly_gathered() const {
+  return gathered_ > 0 && (gathered_ > memory_.capacity() / 2 || gathered_ == memory_.in_use());
+}
+
 // Offline nothing may be lost: what is gathered is posted, oldest first, until the writer has
-// given memory back.
+// given memory back. The caller's own connection comes last, since its bytes are still coming; it
+// may be posted all the same, so callers look at its chains afterwards, not before.
 ExportBlock* Exporter::wait_for_block(const EventKey& key, const ConnectionView& view,
                                       std::uint32_t slot, std::size_t wanted) {
   if (ExportBlock* block = memory_.take(wanted)) return block;
@@ -139,13 +160,17 @@ ExportBlock* Exporter::wait_for_block(const EventKey& key, const ConnectionView&
   Backoff backoff;
   for (;;) {
     if (reclaim()) {
-      if (ExportBlock* block = memory_.take(wanted)) return block;
+      if (ExportBlock* block = memory_.take(wanted)) {
+        if (!slots_[slot - 1].gathering) link_newest(slot);
+        return block;
+      }
     }
-    if (oldest_ != 0 && oldest_ != slot) {
-      post_progress(key, view, oldest_);
-    } else {
+    const std::uint32_t next = oldest_ == slot ? slots_[slot - 1].newer : oldest_;
+    if (!mostly_gathered()) {
       ++waits_;
       backoff.wait();
+    } else {
+      post_progress(key, view, next != 0 ? next : slot);
     }
   }
 }
@@ -165,6 +190,7 @@ StreamMessage* Exporter::take_message() {
 
 void Exporter::move_to_message(Slot& slot, StreamMessage& message) {
   for (unsigned i = 0; i < 2; ++i) {
+    gathered_ -= capacity_of(slot.data[i]) + capacity_of(slot.gaps[i]);
     message.data[i] = slot.data[i];
     message.gaps[i] = slot.gaps[i];
     message.data_offset[i] = slot.data[i].bytes + slot.gaps[i].bytes > 0 ? slot.data_offset[i]
@@ -173,7 +199,6 @@ void Exporter::move_to_message(Slot& slot, StreamMessage& message) {
     slot.gaps[i] = BlockChain{};
   }
   message.first = !slot.posted;
-  message.unlisted_gaps = slot.unlisted_gaps;
   message.worker = config_.worker;
 }
 
@@ -196,7 +221,6 @@ void Exporter::on_close(const EventKey& key, const ConnectionView& view, Consume
   message->kind = StreamMessage::Kind::Close;
   message->worker = config_.worker;
   message->first = true;
-  message->unlisted_gaps = 0;
   view.describe(message->record);
   if (slot != 0) {
     move_to_message(slots_[slot - 1], *message);

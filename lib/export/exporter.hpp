@@ -59,8 +59,6 @@ class Exporter final : public StreamConsumer {
     BlockChain gaps[2];
     StreamOffset data_offset[2];
     StreamOffset next_offset[2];
-    std::uint64_t unlisted_gaps;
-    std::uint32_t gap_blocks;
     std::uint32_t handle;
     std::uint32_t older;  // list of gathering slots by age, as indices plus one
     std::uint32_t newer;
@@ -69,11 +67,13 @@ class Exporter final : public StreamConsumer {
   };
 
   Slot& slot_of(const ConnectionView& view, ConsumerSlot& slot);
-  void append(const EventKey& key, const ConnectionView& view, std::uint32_t slot,
-              BlockChain& chain, ByteView bytes);
+  static void begin_at(Slot& slot, unsigned i, StreamOffset offset);
+  void append(const EventKey& key, const ConnectionView& view, std::uint32_t slot, unsigned i,
+              StreamOffset offset, ByteView bytes);
   ExportBlock* wait_for_block(const EventKey& key, const ConnectionView& view, std::uint32_t slot,
                               std::size_t wanted);
   void post_progress(const EventKey& key, const ConnectionView& view, std::uint32_t slot);
+  [[nodiscard]] bool mostly_gathered() const;
   StreamMessage* take_message();
   void move_to_message(Slot& slot, StreamMessage& message);
   void post(StreamMessage* message);
@@ -84,6 +84,7 @@ class Exporter final : public StreamConsumer {
   const ExporterConfig config_;
   ExportMemory memory_;
   SlabPool<Slot> slots_;
+  std::uint64_t gathered_ = 0;  // room of the blocks that slots hold
   std::uint32_t oldest_ = 0;
   std::uint32_t newest_ = 0;
   ReservedMemory message_memory_;

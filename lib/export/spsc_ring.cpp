@@ -13,7 +13,8 @@ SpscRing::SpscRing(std::uint32_t capacity) {
   const ssize_t bytes = rte_ring_get_memsize(slots);
   // Two cache lines: rte_ring keeps producer and consumer apart and expects to be aligned so.
   constexpr std::size_t kAlignment = 2 * RTE_CACHE_LINE_SIZE;
-  const std::size_t rounded = (static_cast<std::size_t>(bytes) + kAlignment - 1) & ~(kAlignment - 1);
+  const std::size_t rounded =
+      (static_cast<std::size_t>(bytes) + kAlignment - 1) & ~(kAlignment - 1);
   ring_ = bytes < 0 ? nullptr : static_cast<rte_ring*>(std::aligned_alloc(kAlignment, rounded));
   if (ring_ == nullptr || rte_ring_init(ring_, "spsc", slots, RING_F_SP_ENQ | RING_F_SC_DEQ) != 0) {
     std::free(ring_);

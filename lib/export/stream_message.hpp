@@ -30,9 +30,9 @@ struct BlockChain {
 
 /// News of one connection. A connection that fits its blocks travels as one Close message; a
 /// longer one sends Progress messages first. In every message: for each direction d, `data[d]`
-/// holds delivered bytes that continue the messages before it, and `gaps[d]` holds Gap structs (packed,
-/// in ascending offset) announced since the message before it. To find where data bytes stand:
-/// the stream position runs from `data_offset[d]`, jumping over the gaps as they are met.
+/// holds delivered bytes that continue the messages before it, and `gaps[d]` holds Gap structs
+/// (packed, in ascending offset) announced since the message before it. To find where data bytes
+/// stand: the stream position runs from `data_offset[d]`, jumping over the gaps as they are met.
 struct StreamMessage {
   enum class Kind : std::uint8_t { Progress, Close };
 
@@ -40,7 +40,6 @@ struct StreamMessage {
   Kind kind = Kind::Close;
   bool first = true;               ///< no earlier message of this connection
   std::uint16_t worker = 0;        ///< whose pools its memory belongs to
-  std::uint64_t unlisted_gaps = 0; ///< gaps of the connection for which no list memory was left
   BlockChain data[2];
   BlockChain gaps[2];
   StreamOffset data_offset[2] = {0, 0};

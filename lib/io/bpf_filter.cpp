@@ -88,4 +88,6 @@ std::string BpfFilter::unsupported() const {
   return lines;
 }
 
+std::string libpcap_version() { return pcap_lib_version(); }
+
 }  // namespace flowloom

@@ -57,4 +57,7 @@ class BpfFilter {
   mutable std::array<Slot, kLinkTypes> slots_;
 };
 
+/// "libpcap version 1.10.3 (with TPACKET_V3)", of the library that runs.
+std::string libpcap_version();
+
 }  // namespace flowloom

@@ -12,7 +12,8 @@ namespace flowloom {
 
 namespace {
 
-constexpr std::uint8_t kReceiverFlags = packet_flags::kChecksumGood | packet_flags::kChecksumBad;
+constexpr std::uint8_t kReceiverFlags =
+    packet_flags::kChecksumGood | packet_flags::kChecksumBad | packet_flags::kSubframe;
 
 // Encapsulation of a packet without tags; bit 0 is the IP version, so that an IPv4-mapped IPv6
 // address never meets the IPv4 address it looks like.

@@ -130,18 +130,18 @@ inline void hash_flow(Packet& packet, const HashSeed& seed) {
 
 /// What hash_flow() gives the packets of this connection: a connection stores its key only.
 inline std::uint64_t hash_of(const FlowKey& key, const HashSeed& seed) {
-  using namespace five_tuple_detail;
+  namespace detail = five_tuple_detail;
   std::uint8_t ports[4] = {
       static_cast<std::uint8_t>(key.lower_port >> 8), static_cast<std::uint8_t>(key.lower_port),
       static_cast<std::uint8_t>(key.upper_port >> 8), static_cast<std::uint8_t>(key.upper_port)};
   const std::uint8_t* lower = key.lower_address.bytes.data();
   const std::uint8_t* upper = key.upper_address.bytes.data();
   if ((key.encapsulation & 1) != 0) {  // bit 0 is the IP version, see decode()
-    return mix_ipv6(ipv6_endpoint(lower, ports), ipv6_endpoint(upper, ports + 2), key.encapsulation,
-                    seed);
+    return detail::mix_ipv6(detail::ipv6_endpoint(lower, ports),
+                            detail::ipv6_endpoint(upper, ports + 2), key.encapsulation, seed);
   }
-  return mix_ipv4(ipv4_endpoint(lower + 12, ports), ipv4_endpoint(upper + 12, ports + 2),
-                  key.encapsulation, seed);
+  return detail::mix_ipv4(detail::ipv4_endpoint(lower + 12, ports),
+                          detail::ipv4_endpoint(upper + 12, ports + 2), key.encapsulation, seed);
 }
 
 }  // namespace flowloom

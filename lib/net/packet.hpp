@@ -24,6 +24,8 @@ inline constexpr std::uint8_t kSnapped = 1 << 3;
 inline constexpr std::uint8_t kFromLower = 1 << 4;
 /// VLAN tags, MPLS labels or tunnels stood before the IP header at ip_offset.
 inline constexpr std::uint8_t kEncapsulated = 1 << 5;
+/// A further subframe of an 802.11 aggregate: the frame was counted with its first.
+inline constexpr std::uint8_t kSubframe = 1 << 6;
 }  // namespace packet_flags
 
 /// One frame with what is known of it: the source fills the first part, `front` the second. This

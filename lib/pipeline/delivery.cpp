@@ -67,8 +67,8 @@ namespace {
 ConnState conn_state_of(const Connection& c) {
   const HalfConnection& orig = c.half[0];
   const HalfConnection& resp = c.half[1];
-  using namespace half_flags;
-  using namespace connection_flags;
+  using enum half_flags::Bits;
+  using enum connection_flags::Bits;
   const bool orig_syn = orig.has_any(kSynSeen);
   const bool resp_syn = resp.has_any(kSynSeen);
   if (c.has_any(kResetByResponder)) {

@@ -4,6 +4,7 @@
 #include <array>
 #include <cstdint>
 
+#include "net/packet.hpp"
 #include "net/verdict.hpp"
 #include "stream/connection_record.hpp"
 #include "tcp/tcp_tracker.hpp"
@@ -13,9 +14,8 @@ namespace flowloom {
 inline constexpr std::size_t kCloseReasonCount = kCloseReasonNames.size();
 
 /// A limit that a run reached; results may then depend on the number of workers.
-enum class Limit : std::uint8_t { MaxFlows, ReorderMemory, SideRecords, ExportMemory };
-inline constexpr std::array<std::string_view, 4> kLimitNames = {"max-flows", "reorder-memory",
-                                                                "side-records", "export-memory"};
+enum class Limit : std::uint8_t { MaxFlows, ReorderMemory };
+inline constexpr std::array<std::string_view, 2> kLimitNames = {"max-flows", "reorder-memory"};
 
 struct Ledger {
   std::uint64_t received = 0;
@@ -26,7 +26,12 @@ struct Ledger {
   std::array<std::uint64_t, kCloseReasonCount> connections_closed{};
   std::array<bool, kLimitNames.size()> limits{};
 
-  void verdict(Verdict v) { ++verdicts[static_cast<std::size_t>(v)]; }
+  /// Counts a packet that leaves with its verdict; of a frame with several, the first speaks.
+  void count(const Packet& packet) {
+    if (packet.has(packet_flags::kSubframe)) return;
+    ++received;
+    ++verdicts[static_cast<std::size_t>(packet.verdict)];
+  }
   void reached(Limit l) { limits[static_cast<std::size_t>(l)] = true; }
   Ledger& operator+=(const Ledger& other);
 

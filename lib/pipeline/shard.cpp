@@ -45,11 +45,17 @@ constexpr std::uint16_t kFirstClientPort = 1024;
 
 /// Whether the packet that created a connection was sent by its originator.
 bool sent_by_originator(const Segment& s, const TcpHeader& tcp) {
-  if (s.flags.has_any(kSyn)) return !s.flags.has_any(kAck);
+  if (s.flags.has_any(kSyn) && !s.flags.has_any(kRst)) return !s.flags.has_any(kAck);
   if (s.flags.has_any(kRst) && s.seq == SeqNum{0} && s.flags.has_any(kAck)) return false;
   const bool from_server = tcp.source_port() < kFirstClientPort;
   const bool to_server = tcp.destination_port() < kFirstClientPort;
   return to_server || !from_server;
+}
+
+/// No payload, or none but what its SYN carried and nobody has taken yet: a flood of SYNs with data
+/// must not live longer than one without.
+bool has_said_nothing(const HalfConnection& h) {
+  return h.payload_bytes == 0 || h.has_all(half_flags::kHeld | half_flags::kSynSeen);
 }
 
 }  // namespace
@@ -61,6 +67,13 @@ struct ShardTimers {
     return shard.deadline_of(shard.connections_[index]);
   }
   std::uint64_t rank(std::uint32_t index) const { return shard.origins_[index].first_packet; }
+  void prefetch(std::uint32_t index) const {
+    const auto* line = reinterpret_cast<const char*>(&shard.connections_[index]);
+    __builtin_prefetch(line, 1);
+    __builtin_prefetch(line + 64, 1);
+    __builtin_prefetch(line + 128, 1);
+    __builtin_prefetch(&shard.origins_[index]);
+  }
   void expire(std::uint32_t index, Timestamp deadline) const { shard.expire(index, deadline); }
 };
 
@@ -87,9 +100,8 @@ void Shard::track(Burst& burst) {
     Packet& packet = burst.packets[i];
     if (packet.clock >= wheel_.next_due()) advance_clock(packet.clock);
     if (packet.verdict == Verdict::Tcp) track_packet(packet);
-    ledger_.verdict(packet.verdict);
+    ledger_.count(packet);
   }
-  ledger_.received += burst.size;
 }
 
 // Two rounds over the burst, so that the memory of one packet is fetched while others are
@@ -108,6 +120,17 @@ void Shard::prefetch(const Burst& burst) const {
     __builtin_prefetch(line + 64, 1);
     __builtin_prefetch(line + 128, 1);
   }
+}
+
+std::uint32_t Shard::count_known(const Burst& burst) const {
+  prefetch(burst);
+  std::uint32_t known = 0;
+  for (std::uint32_t i = 0; i < burst.size; ++i) {
+    const Packet& packet = burst.packets[i];
+    if (packet.verdict != Verdict::Tcp) continue;
+    if (table_.find(flow_key_of(packet), packet.flow_hash) != kNoIndex) ++known;
+  }
+  return known;
 }
 
 Direction Shard::direction_in(const Connection& c, const Packet& packet) {
@@ -200,6 +223,7 @@ bool Shard::begins_anew(const Connection& c, const Segment& s, Direction d) cons
 // The first segments of a connection may come out of order: a SYN tells who is the originator.
 // Once something was delivered the roles stay.
 bool Shard::roles_are_wrong(const Connection& c, const Segment& s, Direction d) {
+  if (s.flags.has_any(kRst)) return false; // a scan's, not a handshake's
   if (c.has_any(connection_flags::kDelivered | connection_flags::kSynAckSeen)) return false;
   if (c.half[0].has_any(half_flags::kSynSeen) || c.half[1].has_any(half_flags::kSynSeen)) {
     return false;
@@ -211,7 +235,10 @@ bool Shard::roles_are_wrong(const Connection& c, const Segment& s, Direction d) 
 void Shard::flip_roles(Connection& c) {
   std::swap(c.half[0], c.half[1]);
   c.flags ^= connection_flags::kOriginatorIsUpper;
-  if (c.extra != 0) std::swap(memory_.extras[c.extra - 1].half[0], memory_.extras[c.extra - 1].half[1]);
+  if (c.extra != 0) {
+    ConnectionExtra& extra = memory_.extras[c.extra - 1];
+    std::swap(extra.half[0], extra.half[1]);
+  }
   ConnectionOrigin& origin = origins_[c.index];
   constexpr char kCaseBit = 0x20;
   for (std::size_t i = 0; i < origin.history_length; ++i) origin.history[i] ^= kCaseBit;
@@ -290,7 +317,7 @@ bool Shard::evict_one() {
 bool Shard::embryonic(const Connection& c) const {
   return !c.has_any(connection_flags::kEstablished | connection_flags::kClosing) &&
          (c.half[0].has_any(half_flags::kSynSeen) || c.half[1].has_any(half_flags::kSynSeen)) &&
-         c.half[0].payload_bytes + c.half[1].payload_bytes == 0;
+         has_said_nothing(c.half[0]) && has_said_nothing(c.half[1]);
 }
 
 Timestamp Shard::deadline_of(const Connection& c) const {

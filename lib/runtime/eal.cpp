@@ -193,13 +193,15 @@ void Eal::start() {
     }
   }
   if (used < 0) {
-    throw RuntimeSetupError(fmt::format("DPDK's EAL did not start ({}){}", rte_strerror(error),
-                                        reason_in(recent_log() + printed)));
+    const std::string sentence = fmt::format("DPDK's EAL did not start ({}){}", rte_strerror(error),
+                                             reason_in(recent_log() + printed));
+    if (error == EINVAL) throw RuntimeUsageError(sentence);
+    throw RuntimeSetupError(sentence);
   }
   if (!catches_log_) std::fputs(printed.c_str(), stderr);  // it was asked for
   if (used != argc - 1) {
     rte_eal_cleanup();
-    throw RuntimeSetupError(
+    throw RuntimeUsageError(
         fmt::format("`{}` is no EAL option; flowloom's own options come after `--`",
                     arguments_[static_cast<std::size_t>(used) + 1]));
   }

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <string_view>
@@ -86,18 +87,21 @@ std::vector<std::string> complete_eal_arguments(const std::string& program,
 
 std::uint64_t free_hugepage_bytes() {
   const std::filesystem::path root{"/sys/kernel/mm/hugepages"};
+  const auto read_count = [](const std::filesystem::path& path) {
+    std::uint64_t count = 0;
+    std::ifstream(path) >> count;
+    return count;
+  };
   std::uint64_t bytes = 0;
   std::error_code error;
   for (const auto& entry : std::filesystem::directory_iterator(root, error)) {
-    // hugepages-2048kB
-    const std::string name = entry.path().filename();
+    const std::string name = entry.path().filename();  // hugepages-2048kB
     const std::size_t dash = name.find('-');
     if (dash == std::string::npos) continue;
     const std::uint64_t kilobytes = std::strtoull(name.c_str() + dash + 1, nullptr, 10);
-    std::uint64_t pages = 0;
-    if (std::ifstream file{entry.path() / "free_hugepages"}; file >> pages) {
-      bytes += pages * kilobytes * 1024;
-    }
+    const std::uint64_t free = read_count(entry.path() / "free_hugepages");
+    const std::uint64_t promised = read_count(entry.path() / "resv_hugepages");
+    bytes += (free - std::min(free, promised)) * kilobytes * 1024;
   }
   return bytes;
 }

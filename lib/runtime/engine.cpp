@@ -24,6 +24,23 @@ ShardConfig share_of(const ShardConfig& whole, unsigned workers) {
   return share;
 }
 
+DecodeOptions decode_options(const ShardConfig& config) {
+  DecodeOptions options;
+  options.seed = config.seed;
+  switch (config.checksum) {
+    case ChecksumMode::Auto:
+      options.header_checksum = HeaderChecksum::Auto;
+      break;
+    case ChecksumMode::All:
+      options.header_checksum = HeaderChecksum::Verify;
+      break;
+    case ChecksumMode::None:
+      options.header_checksum = HeaderChecksum::Ignore;
+      break;
+  }
+  return options;
+}
+
 }  // namespace
 
 /// All that belongs to one worker. worker: rw, others: as Exporter and ProgressCounter say.
@@ -71,7 +88,7 @@ void ThreadLauncher::join() {
 Engine::Engine(const EngineSettings& settings, std::vector<PacketSource*> sources,
                MessageWriter* writer)
     : settings_(settings),
-      decode_options_{settings.shard.seed},
+      decode_options_(decode_options(settings.shard)),
       sources_(std::move(sources)),
       writer_(writer) {
   FLOWLOOM_CHECK(sources_.size() == 1 || sources_.size() == settings_.workers);
@@ -79,7 +96,9 @@ Engine::Engine(const EngineSettings& settings, std::vector<PacketSource*> source
   for (unsigned i = 0; i < settings_.workers; ++i) {
     workers_.push_back(std::make_unique<Worker>(settings_, i));
   }
-  if (sources_.size() < settings_.workers) steering_ = std::make_unique<Steering>(settings_.workers);
+  if (sources_.size() < settings_.workers) {
+    steering_ = std::make_unique<Steering>(settings_.workers);
+  }
 }
 
 Engine::~Engine() = default;
@@ -137,9 +156,7 @@ void Engine::run_receiver() {
     backoff.reset();
     prepare(burst, 0);
     for (std::uint32_t i = 0; i < burst.size; ++i) {
-      if (burst.packets[i].verdict == Verdict::Tcp) continue;
-      first.front.verdict(burst.packets[i].verdict);
-      ++first.front.received;
+      if (burst.packets[i].verdict != Verdict::Tcp) first.front.count(burst.packets[i]);
     }
     steering_->distribute(burst, source);
     steering_->release_done(source);
@@ -235,9 +252,6 @@ Ledger Engine::ledger() const {
   for (const auto& worker : workers_) {
     sum += worker->shard.ledger();
     sum += worker->front;
-    if (worker->exporter != nullptr && worker->exporter->was_pressed()) {
-      sum.reached(Limit::ExportMemory);
-    }
   }
   return sum;
 }

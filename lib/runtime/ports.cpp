@@ -195,7 +195,7 @@ std::vector<PortFacts> discover_ports(const std::vector<VdevSpec>& vdevs) {
     ports.push_back(describe_port(id, info, vdevs));
   }
   if (ports.empty()) {
-    throw RuntimeSetupError(
+    throw RuntimeUsageError(
         "there is no DPDK port to receive from: name one, such as "
         "`--vdev net_pcap0,rx_pcap=FILE` or `-a PCI-ADDRESS` of a device bound to vfio-pci");
   }
@@ -211,6 +211,7 @@ std::vector<PortQueues> queues_of(const std::vector<PortFacts>& ports) {
 Ports::Ports(std::vector<PortFacts> ports, const LcorePlan& plan, const PortSettings& settings)
     : ports_(std::move(ports)), settings_(settings) {
   FLOWLOOM_CHECK(plan.queues.size() == ports_.size());
+  static_cast<void>(Eal::recent_log());  // what was said before is no reason for what fails here
   try {
     for (std::size_t i = 0; i < plan.pollers.size(); ++i) make_pool(i, plan);
     for (std::size_t i = 0; i < ports_.size(); ++i) configure(ports_[i], plan.queues[i]);
@@ -278,14 +279,25 @@ void Ports::configure(const PortFacts& port, std::uint16_t queues) {
   if (error != 0) fail(port, "it cannot be described", error);
   std::vector<std::uint8_t> key;
   const rte_eth_conf conf = configuration(port, info, queues, key);
-  error = rte_eth_dev_configure(id, queues, 0, &conf);
+  // Nothing is sent; some drivers (net_tap) nevertheless want queues in pairs.
+  std::uint16_t send_queues = 0;
+  error = rte_eth_dev_configure(id, queues, send_queues, &conf);
+  if (error != 0) {
+    send_queues = queues;
+    error = rte_eth_dev_configure(id, queues, send_queues, &conf);
+  }
   if (error != 0) fail(port, fmt::format("it cannot be configured with {} queues", queues), error);
   configured_.push_back(id);
   if (!key.empty()) symmetric_.push_back(id);
   auto receive_descriptors = static_cast<std::uint16_t>(settings_.receive_descriptors);
-  std::uint16_t send_descriptors = 0;
+  std::uint16_t send_descriptors = info.default_txportconf.ring_size;
   error = rte_eth_dev_adjust_nb_rx_tx_desc(id, &receive_descriptors, &send_descriptors);
   if (error != 0) fail(port, "its descriptors cannot be set", error);
+  for (std::uint16_t queue = 0; queue < send_queues && error == 0; ++queue) {
+    error = rte_eth_tx_queue_setup(id, queue, send_descriptors,
+                                   static_cast<unsigned>(SOCKET_ID_ANY), nullptr);
+  }
+  if (error != 0) fail(port, "its send queues cannot be set up", error);
   set_up_queues(port, queues, receive_descriptors);
   description_.push_back(fmt::format(
       "port {} {} ({}): socket {}, {} of {} queues, {} descriptors{}{}{}", id, port.name,

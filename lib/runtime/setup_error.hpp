@@ -13,4 +13,10 @@ class RuntimeSetupError : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+/// What the command line asks for cannot be, on any machine: an unknown EAL option, no port.
+class RuntimeUsageError : public RuntimeSetupError {
+ public:
+  using RuntimeSetupError::RuntimeSetupError;
+};
+
 }  // namespace flowloom

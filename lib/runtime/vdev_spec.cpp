@@ -1,6 +1,7 @@
 #include "runtime/vdev_spec.hpp"
 
 #include "runtime/capture_probe.hpp"
+#include "runtime/eal_arguments.hpp"
 
 namespace flowloom {
 
@@ -107,6 +108,9 @@ CheckedArguments check_vdev_files(const std::vector<std::string>& arguments) {
         checked.arguments.push_back(format_vdev(vdev));
       },
       [&](const std::string& other) { checked.arguments.push_back(other); });
+  checked.nothing_left = !checked.problems.empty() && !has_option(checked.arguments, "--vdev") &&
+                         !has_option(checked.arguments, "-a") &&
+                         !has_option(checked.arguments, "--allow");
   return checked;
 }
 

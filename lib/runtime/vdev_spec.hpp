@@ -34,6 +34,9 @@ std::vector<VdevSpec> find_vdevs(const std::vector<std::string>& arguments);
 struct CheckedArguments {
   std::vector<std::string> arguments;  ///< without the files and vdevs that cannot be read
   std::vector<InputProblem> problems;
+  /// Everything went, and no PCI device is named either: EAL must not be started, for it would
+  /// look for ports among the machine's NICs.
+  bool nothing_left = false;
 };
 
 /// Looks at every rx_pcap= file. What cannot be read is named and taken out, so that the others

@@ -100,6 +100,7 @@ OutputFolder::OutputFolder(std::string path, ExistingFiles existing) : path_(std
   } else if (existing == ExistingFiles::Replace) {
     remove_own_output(folder_.get());
   } else if (!is_empty(folder_.get())) {
+    is_taken_ = true;
     refuse(
         fmt::format("the folder {} is not empty; choose another one, or --force to replace "
                     "what an earlier run wrote there",

@@ -17,6 +17,8 @@ class OutputFolder {
 
   [[nodiscard]] bool valid() const { return error_.empty(); }
   [[nodiscard]] const std::string& error() const { return error_; }
+  /// Whether what is wrong is only that the folder holds something: the user's to decide.
+  [[nodiscard]] bool is_taken() const { return is_taken_; }
   [[nodiscard]] const std::string& path() const { return path_; }
   [[nodiscard]] int fd() const { return folder_.get(); }
 
@@ -30,6 +32,7 @@ class OutputFolder {
 
   std::string path_;
   std::string error_;
+  bool is_taken_ = false;
   Descriptor folder_;
 };
 

@@ -16,6 +16,7 @@ constexpr std::string_view kDefaultWriters = "flows,streams";
 
 void fail(SinkSet& set, std::string_view what, int error) {
   set.error = fmt::format("cannot create {}: {}", what, describe_errno(error));
+  set.fault = SinkFault::Output;
 }
 
 void make_streams(const SinkSettings& settings, SinkSet& set) {
@@ -58,24 +59,9 @@ bool is_known(std::string_view name) {
                                       [&](const Row& row) { return row.name == name; });
 }
 
-/// One sentence where the list cannot be what the user meant.
-std::string check(const SinkSettings& settings, const std::vector<std::string_view>& names) {
-  for (const std::string_view name : names) {
-    if (!is_known(name)) {
-      return fmt::format("unknown writer '{}' in --write; known are: {}", name, known_sinks());
-    }
-  }
-  if (contains(names, kNone)) {
-    return names.size() == 1 ? "" : "--write none goes with no other writer";
-  }
-  if (!names.empty() && settings.folder == nullptr) {
-    return fmt::format("--write {} needs an output folder: add -o DIR", names.front());
-  }
-  if (settings.print != PrintMode::None && settings.print_bytes == 0 &&
-      !contains(names, "streams")) {
-    return "--print-bytes 0 prints from the stream files: it needs -o DIR and the streams writer";
-  }
-  return "";
+std::vector<std::string_view> writers_of(const SinkSettings& settings, FolderGiven folder) {
+  const bool by_default = settings.write.empty() && folder == FolderGiven::Yes;
+  return split(by_default ? kDefaultWriters : std::string_view(settings.write));
 }
 
 void add_standard_output(const SinkSettings& settings, SinkSet& set) {
@@ -99,13 +85,32 @@ void add_standard_output(const SinkSettings& settings, SinkSet& set) {
 
 }  // namespace
 
+std::string check_sinks(const SinkSettings& settings, FolderGiven folder) {
+  const std::vector<std::string_view> names = writers_of(settings, folder);
+  for (const std::string_view name : names) {
+    if (!is_known(name)) {
+      return fmt::format("unknown writer '{}' in --write; known are: {}", name, known_sinks());
+    }
+  }
+  if (contains(names, kNone)) {
+    return names.size() == 1 ? "" : "--write none goes with no other writer";
+  }
+  if (!names.empty() && folder == FolderGiven::No) {
+    return fmt::format("--write {} needs an output folder: add -o DIR", names.front());
+  }
+  if (settings.print != PrintMode::None && settings.print_bytes == 0 &&
+      !contains(names, "streams")) {
+    return "--print-bytes 0 prints from the stream files: it needs -o DIR and the streams writer";
+  }
+  return "";
+}
+
 SinkSet make_sinks(const SinkSettings& settings) {
   SinkSet set;
-  std::string_view list = settings.write;
-  if (list.empty() && settings.folder != nullptr) list = kDefaultWriters;
-  const std::vector<std::string_view> names = split(list);
-  set.error = check(settings, names);
+  const auto folder = settings.folder != nullptr ? FolderGiven::Yes : FolderGiven::No;
+  set.error = check_sinks(settings, folder);
   if (!set.error.empty()) return set;
+  const std::vector<std::string_view> names = writers_of(settings, folder);
   set.none = contains(names, kNone);
   if (set.none) {
     set.sinks.push_back(std::make_unique<CountingSink>());

@@ -28,15 +28,25 @@ struct SinkSettings {
   std::uint64_t print_bytes = kPrintBytesDefault;
 };
 
+/// Why there are no sinks: the user asked for what cannot be, or an output cannot be made.
+enum class SinkFault : std::uint8_t { Settings, Output };
+
 /// The sinks in the order in which they see a message, or one clear sentence why not.
 struct SinkSet {
   std::vector<std::unique_ptr<Sink>> sinks;
   std::string error;
+  SinkFault fault = SinkFault::Settings;  ///< where there is an error
   /// `--write none`: nothing is written, so no writer core is needed.
   bool none = false;
 };
 
 SinkSet make_sinks(const SinkSettings& settings);
+
+enum class FolderGiven : std::uint8_t { No, Yes };
+
+/// One sentence where make_sinks() would refuse these settings, or nothing; touches no file, so
+/// that a mistake is told before an output folder is made or emptied.
+std::string check_sinks(const SinkSettings& settings, FolderGiven folder);
 
 /// "flows, none, streams": for messages and --help.
 std::string known_sinks();

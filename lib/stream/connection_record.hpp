@@ -52,7 +52,7 @@ struct SideRecord {
   std::uint64_t payload_bytes = 0;  ///< sum of TCP payload lengths seen
   std::uint64_t stream_bytes = 0;   ///< delivered in order
   std::uint64_t gap_bytes = 0;
-  std::uint64_t gap_count = 0;      ///< exact; the list may be shorter (see unlisted_gaps)
+  std::uint64_t gap_count = 0;      ///< exact, whatever a writer lists
   std::uint64_t duplicate_bytes = 0;
   std::uint64_t overlap_conflicts = 0;  ///< overlaps whose bytes differ
   std::uint64_t out_of_order = 0;       ///< segments that arrived before their turn

@@ -20,22 +20,24 @@ namespace flowloom {
 
 /// Bits of HalfConnection::flags.
 namespace half_flags {
-inline constexpr unsigned kHeard = 1 << 0;       ///< a segment of this sender was seen
-inline constexpr unsigned kSynSeen = 1 << 1;
-inline constexpr unsigned kOriginKnown = 1 << 2; ///< rcv_nxt and offset are valid
-inline constexpr unsigned kHeld = 1 << 3;        ///< delivery waits: pick-up grace, or data on SYN
-inline constexpr unsigned kQueued = 1 << 4;      ///< bytes wait in the reorder queue
-inline constexpr unsigned kAcked = 1 << 5;       ///< snd_una and snd_edge are valid
-inline constexpr unsigned kFinSeen = 1 << 6;     ///< fin_seq is valid
-inline constexpr unsigned kEnded = 1 << 7;       ///< the FIN was reached and on_end was told
-inline constexpr unsigned kHolePending = 1 << 8; ///< acknowledged beyond rcv_nxt; grace runs
-inline constexpr unsigned kSnapped = 1 << 9;     ///< payload was not captured whole
-inline constexpr unsigned kLetterD = 1 << 10;    ///< history has this sender's D
-inline constexpr unsigned kLetterA = 1 << 11;    ///< history has this sender's A
-inline constexpr unsigned kCut = 1 << 12;        ///< bytes were dropped by the depth limit
-inline constexpr unsigned kFinAcked = 1 << 13;
-inline constexpr unsigned kFast = 1 << 14;       ///< nothing is odd: the fast path may be taken
-inline constexpr unsigned kAckedBySyn = 1 << 15; ///< its SYN was acknowledged
+enum Bits : unsigned {
+  kHeard = 1U << 0,       ///< a segment of this sender was seen
+  kSynSeen = 1U << 1,
+  kOriginKnown = 1U << 2, ///< rcv_nxt and offset are valid
+  kHeld = 1U << 3,        ///< delivery waits: pick-up grace, or data on SYN
+  kQueued = 1U << 4,      ///< bytes wait in the reorder queue
+  kAcked = 1U << 5,       ///< snd_una and snd_edge are valid
+  kFinSeen = 1U << 6,     ///< fin_seq is valid
+  kEnded = 1U << 7,       ///< the FIN was reached and on_end was told
+  kHolePending = 1U << 8, ///< acknowledged beyond rcv_nxt; grace runs
+  kSnapped = 1U << 9,     ///< payload was not captured whole
+  kLetterD = 1U << 10,    ///< history has this sender's D
+  kLetterA = 1U << 11,    ///< history has this sender's A
+  kCut = 1U << 12,        ///< bytes were dropped by the depth limit
+  kFinAcked = 1U << 13,
+  kFast = 1U << 14,       ///< nothing is odd: the fast path may be taken
+  kAckedBySyn = 1U << 15, ///< its SYN was acknowledged
+};
 }  // namespace half_flags
 
 /// One direction of a connection, named from its sender (RFC 9293, section 3.3.1; docs/tcp.md).
@@ -67,17 +69,19 @@ static_assert(sizeof(HalfConnection) == 56);
 
 /// Bits of Connection::flags.
 namespace connection_flags {
-inline constexpr std::uint16_t kOriginatorIsUpper = 1 << 0; ///< of the canonical key
-inline constexpr std::uint16_t kClosing = 1 << 1;      ///< ended by FINs or RST; lingers
-inline constexpr std::uint16_t kEstablished = 1 << 2;  ///< the whole handshake was seen
-inline constexpr std::uint16_t kNoBytes = 1 << 3;      ///< the consumer wants no bytes
-inline constexpr std::uint16_t kNoEvents = 1 << 4;     ///< the consumer wants only on_close
-inline constexpr std::uint16_t kDelivered = 1 << 5;    ///< bytes or gaps were announced
-inline constexpr std::uint16_t kReplied = 1 << 6;      ///< both sides were heard
-inline constexpr std::uint16_t kResetByOriginator = 1 << 7;
-inline constexpr std::uint16_t kResetByResponder = 1 << 8;
-inline constexpr std::uint16_t kSynAckSeen = 1 << 9;
-inline constexpr std::uint16_t kTimed = 1 << 10;       ///< a grace timer may be running
+enum Bits : unsigned {
+  kOriginatorIsUpper = 1U << 0, ///< of the canonical key
+  kClosing = 1U << 1,      ///< ended by FINs or RST; lingers
+  kEstablished = 1U << 2,  ///< the whole handshake was seen
+  kNoBytes = 1U << 3,      ///< the consumer wants no bytes
+  kNoEvents = 1U << 4,     ///< the consumer wants only on_close
+  kDelivered = 1U << 5,    ///< bytes, gaps or an end were announced
+  kReplied = 1U << 6,      ///< both sides were heard
+  kResetByOriginator = 1U << 7,
+  kResetByResponder = 1U << 8,
+  kSynAckSeen = 1U << 9,
+  kTimed = 1U << 10,       ///< a grace timer may be running
+};
 }  // namespace connection_flags
 
 /// Per connection and touched by each of its packets. half[0] is what the originator sends.
@@ -94,7 +98,7 @@ struct alignas(64) Connection {
   std::uint8_t spare_;
   std::uint32_t index;          ///< its own: names it in timers and pages
 
-  [[nodiscard]] bool has_any(std::uint16_t bits) const { return (flags & bits) != 0; }
+  [[nodiscard]] bool has_any(unsigned bits) const { return (flags & bits) != 0; }
   void set(unsigned bits) { flags = static_cast<std::uint16_t>(flags | bits); }
   void clear(unsigned bits) { flags = static_cast<std::uint16_t>(flags & ~bits); }
 };

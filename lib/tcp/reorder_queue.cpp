@@ -213,7 +213,9 @@ InsertResult ReorderQueue::insert(ReorderPool& pool, StreamOffset offset, ByteVi
   }
   if (phase == Phase::Own && in_page(end) == 0) { // the next page may hold a piece we cut short
     const std::uint32_t next = find(pool, page_number(end));
-    if (next != 0 && test(pool[next - 1].present, 0)) assign_bits(pool[next - 1].starts, 0, 1, true);
+    if (next != 0 && test(pool[next - 1].present, 0)) {
+      assign_bits(pool[next - 1].starts, 0, 1, true);
+    }
   }
   bytes_ += result.fresh;
   return result;

@@ -42,6 +42,7 @@ inline constexpr std::array<std::string_view, kEventCount> kEventNames = {
 
 namespace detail {
 using enum State;
+// clang-format off
 // Rows are states, columns events, in the order of the enumerators. An observer that missed
 // segments still moves: LISTEN x Talk is a connection picked up mid-stream.
 inline constexpr std::array<std::array<State, kEventCount>, kStateCount> kTransitions = {{
@@ -58,6 +59,7 @@ inline constexpr std::array<std::array<State, kEventCount>, kStateCount> kTransi
     /* TimeWait    */ {TimeWait, TimeWait, TimeWait, TimeWait, TimeWait, TimeWait, TimeWait, TimeWait, TimeWait, Closed},
     /* Closed      */ {Closed, Closed, Closed, Closed, Closed, Closed, Closed, Closed, Closed, Closed},
 }};
+// clang-format on
 }  // namespace detail
 
 inline constexpr const auto& kTransitions = detail::kTransitions;

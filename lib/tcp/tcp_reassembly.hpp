@@ -19,7 +19,8 @@ SeqNum TcpTracker<Handler>::acked_data(const HalfConnection& h) const {
 template <class Handler>
 HoleCause TcpTracker<Handler>::cause_at(const HalfConnection& h, StreamOffset begin) const {
   if (h.has_any(half_flags::kSnapped)) return HoleCause::CaptureLoss;
-  if (!h.has_any(half_flags::kAcked)) return HoleCause::Unknown;
+  // Of a direction that took another way, what is acknowledged is no loss of the capture's.
+  if (!h.has_all(half_flags::kHeard | half_flags::kAcked)) return HoleCause::Unknown;
   return begin < unwrap(h.snd_una, h.offset, h.rcv_nxt) ? HoleCause::CaptureLoss
                                                         : HoleCause::NetworkLoss;
 }
@@ -27,7 +28,7 @@ HoleCause TcpTracker<Handler>::cause_at(const HalfConnection& h, StreamOffset be
 template <class Handler>
 void TcpTracker<Handler>::on_text(Connection& c, const Segment& s, Direction d, Handler& out) {
   HalfConnection& h = c.half[index_of(d)];
-  using namespace half_flags;
+  using enum half_flags::Bits;
   if (h.has_all(kHeld | kSynSeen) && !s.flags.has_any(kSyn)) settle_syn_data(c, d, s.seq, out);
   if (!h.has_any(kOriginKnown)) begin_pickup(c, d, s, out);
   const StreamOffset begin = unwrap(s.data_seq(), h.offset, h.rcv_nxt);
@@ -63,6 +64,7 @@ void TcpTracker<Handler>::on_text(Connection& c, const Segment& s, Direction d, 
     const StreamOffset old_end = std::min(end, h.offset);
     count_old(c, d, begin, old_end);
     if (!probe) {
+      if (begin < 0) count(c, Anomaly::BeforeOrigin);
       if (HalfExtra* extra = half_extra(c, d)) ++extra->retransmissions;
       add_letter(c, d, 'T');
     }
@@ -81,7 +83,7 @@ void TcpTracker<Handler>::note_text_after_close(Connection& c, Direction d, Stre
   const unsigned own_reset = d == Direction::OriginatorToResponder
                                  ? connection_flags::kResetByOriginator
                                  : connection_flags::kResetByResponder;
-  if (c.has_any(static_cast<std::uint16_t>(own_reset)) && begin == c.half[index_of(d)].offset) {
+  if (c.has_any(own_reset) && begin == c.half[index_of(d)].offset) {
     c.clear(connection_flags::kClosing | own_reset);
     c.close_reason = static_cast<std::uint8_t>(Closing::None);
   }
@@ -105,7 +107,6 @@ void TcpTracker<Handler>::count_old(Connection& c, Direction d, StreamOffset beg
   counters_.fate(Fate::Late, static_cast<std::uint64_t>(late));
   counters_.fate(Fate::BeforeOrigin, static_cast<std::uint64_t>(before));
   counters_.fate(Fate::Duplicate, static_cast<std::uint64_t>(duplicate));
-  if (before > 0) count(c, Anomaly::BeforeOrigin);
   if (extra != nullptr) extra->duplicate_bytes += static_cast<std::uint64_t>(duplicate);
 }
 
@@ -279,7 +280,7 @@ template <class Handler>
 void TcpTracker<Handler>::begin_pickup(Connection& c, Direction d, const Segment& s,
                                        Handler& out) {
   HalfConnection& h = c.half[index_of(d)];
-  using namespace half_flags;
+  using enum half_flags::Bits;
   const bool nothing_missing = h.has_any(kAcked) && h.snd_una == s.data_seq();
   h.rcv_nxt = h.snd_nxt = s.data_seq();
   h.offset = 0;
@@ -325,6 +326,23 @@ void TcpTracker<Handler>::release_held(Connection& c, Direction d, Handler& out)
 // --- holes below the peer's acknowledgement
 
 template <class Handler>
+bool TcpTracker<Handler>::hole_grace_over(HalfExtra& extra, Timestamp clock) {
+  ++extra.hole_segments;
+  if (extra.hole_segments > kGapGraceSegmentsMax) return true;
+  return extra.hole_segments > kGapGraceSegments &&
+         saturating_add(extra.hole_since, kGapGraceTime) <= clock;
+}
+
+template <class Handler>
+void TcpTracker<Handler>::watch_hole(Connection& c, Direction d, Timestamp clock, Handler& out) {
+  const HalfConnection& h = c.half[index_of(d)];
+  using enum half_flags::Bits;
+  if (h.has_all(kHeard | kAcked) && !h.has_any(kHolePending) && h.rcv_nxt.before(acked_data(h))) {
+    begin_hole_grace(c, d, clock, out);
+  }
+}
+
+template <class Handler>
 void TcpTracker<Handler>::begin_hole_grace(Connection& c, Direction d, Timestamp clock,
                                            Handler& out) {
   HalfConnection& h = c.half[index_of(d)];
@@ -335,7 +353,7 @@ void TcpTracker<Handler>::begin_hole_grace(Connection& c, Direction d, Timestamp
   extra->hole_ack = acked_data(h);
   extra->hole_segments = 0;
   c.set(connection_flags::kTimed);
-  out.arm(c, saturating_add(clock, kGapGraceTime));
+  out.arm(c, saturating_add(clock, kGapGraceTimeMax));
 }
 
 template <class Handler>
@@ -357,14 +375,16 @@ void TcpTracker<Handler>::end_hole_grace(Connection& c, Direction d, Handler& ou
 template <class Handler>
 void TcpTracker<Handler>::announce_end(Connection& c, Direction d, Handler& out) {
   HalfConnection& h = c.half[index_of(d)];
-  using namespace half_flags;
+  using enum half_flags::Bits;
   if (!h.has_all(kFinSeen | kOriginKnown) || h.has_any(kEnded | kHeld)) return;
   if (h.rcv_nxt != h.fin_seq) return;
   h.set(kEnded);
   h.apply(Event::SendFin);
   c.half[index_of(reverse(d))].apply(Event::ReceiveFin);
   if (h.has_any(kFinAcked)) h.apply(Event::FinAcked);
-  if (!h.has_any(kCut)) out.end(d);
+  if (h.has_any(kCut)) return;
+  c.set(connection_flags::kDelivered);
+  out.end(d);
 }
 
 // Delivers what is held, with the holes between as gaps.
@@ -394,7 +414,7 @@ void TcpTracker<Handler>::flush(Connection& c, Direction d, Handler& out) {
 template <class Handler>
 void TcpTracker<Handler>::finish_direction(Connection& c, Direction d, Handler& out) {
   HalfConnection& h = c.half[index_of(d)];
-  using namespace half_flags;
+  using enum half_flags::Bits;
   if (!h.has_any(kOriginKnown)) {
     // Never heard, but acknowledged: that much of it was missed.
     if (h.has_any(kAcked) && h.rcv_nxt.before(h.snd_una)) {

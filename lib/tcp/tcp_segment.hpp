@@ -78,7 +78,12 @@ void TcpTracker<Handler>::on_odd_segment(Connection& c, const Segment& s, Direct
       count(c, Anomaly::ZeroWindow);
       add_letter(c, d, 'W');
     }
-    if (text > 0) on_text(c, s, d, out);
+    if (text > 0) {
+      on_text(c, s, d, out);
+    } else if (s.flags == kAck && s.seq + 1 == talker.snd_nxt &&
+               talker.has_any(half_flags::kOriginKnown) && !talker.has_any(half_flags::kFinSeen)) {
+      count(c, Anomaly::KeepAlive); // RFC 1122, 4.2.3.6, the form without a byte
+    }
     if (s.flags.has_any(kFin) && !s.flags.has_any(kSyn)) on_fin(c, s, d);
   }
   settle(c, d, s.clock, out);
@@ -91,7 +96,7 @@ template <class Handler>
 void TcpTracker<Handler>::on_ack(Connection& c, const Segment& s, Direction d) {
   HalfConnection& talker = c.half[index_of(d)];
   HalfConnection& listener = c.half[index_of(reverse(d))];
-  using namespace half_flags;
+  using enum half_flags::Bits;
   if (!listener.has_any(kOriginKnown)) {
     // Not heard yet: remember the first acknowledgement (in rcv_nxt) and the latest.
     if (!listener.has_any(kAcked)) listener.rcv_nxt = listener.snd_edge = s.ack;
@@ -139,7 +144,7 @@ template <class Handler>
 void TcpTracker<Handler>::on_reset(Connection& c, const Segment& s, Direction d) {
   HalfConnection& talker = c.half[index_of(d)];
   HalfConnection& listener = c.half[index_of(reverse(d))];
-  using namespace half_flags;
+  using enum half_flags::Bits;
   bool believed = true;
   if (talker.has_any(kOriginKnown)) {
     believed = s.seq == talker.rcv_nxt || s.seq == talker.snd_nxt ||
@@ -174,7 +179,7 @@ void TcpTracker<Handler>::begin_closing(Connection& c, Closing how, Timestamp cl
 template <class Handler>
 void TcpTracker<Handler>::on_fin(Connection& c, const Segment& s, Direction d) {
   HalfConnection& h = c.half[index_of(d)];
-  using namespace half_flags;
+  using enum half_flags::Bits;
   const SeqNum fin = s.data_seq() + s.length;
   if (!h.has_any(kOriginKnown)) {
     set_origin(c, d, s.data_seq());
@@ -200,7 +205,7 @@ void TcpTracker<Handler>::on_fin(Connection& c, const Segment& s, Direction d) {
 template <class Handler>
 void TcpTracker<Handler>::settle(Connection& c, Direction d, Timestamp clock, Handler& out) {
   HalfConnection& h = c.half[index_of(d)];
-  using namespace half_flags;
+  using enum half_flags::Bits;
   if (!h.has_any(kOriginKnown)) return;
   if (h.has_any(kHeld)) {
     if (h.has_any(kSynSeen) || !pickup_complete(c, d)) return;
@@ -209,21 +214,21 @@ void TcpTracker<Handler>::settle(Connection& c, Direction d, Timestamp clock, Ha
   drain(c, d, out);
   if (h.has_any(kHolePending)) {
     HalfExtra& extra = *find_half_extra(c, d);
+    // The acknowledgement of a FIN came before the FIN: what it acknowledges last is no byte.
+    if (h.has_any(kFinSeen) && h.fin_seq.before(extra.hole_ack)) extra.hole_ack = h.fin_seq;
     if (extra.hole_ack.at_or_before(h.rcv_nxt)) {
       h.clear(kHolePending);
-    } else if (++extra.hole_segments > kGapGraceSegments) {
+    } else if (hole_grace_over(extra, clock)) {
       end_hole_grace(c, d, out);
     }
   }
-  if (h.has_all(kHeard | kAcked) && !h.has_any(kHolePending) && h.rcv_nxt.before(acked_data(h))) {
-    begin_hole_grace(c, d, clock, out);
-  }
+  watch_hole(c, d, clock, out);
   announce_end(c, d, out);
 }
 
 template <class Handler>
 void TcpTracker<Handler>::update_fast(Connection& c) {
-  using namespace half_flags;
+  using enum half_flags::Bits;
   constexpr unsigned kNeeded = kHeard | kOriginKnown | kAcked;
   constexpr unsigned kOdd = kHeld | kQueued | kFinSeen | kHolePending | kCut;
   for (HalfConnection& h : c.half) {
@@ -248,7 +253,7 @@ Timestamp TcpTracker<Handler>::grace_deadline(const Connection& c) const {
       deadline = std::min(deadline, saturating_add(extra->held_since, kPickupGraceTime));
     }
     if (h.has_any(half_flags::kHolePending)) {
-      deadline = std::min(deadline, saturating_add(extra->hole_since, kGapGraceTime));
+      deadline = std::min(deadline, saturating_add(extra->hole_since, kGapGraceTimeMax));
     }
   }
   return deadline;
@@ -265,13 +270,14 @@ void TcpTracker<Handler>::on_grace(Connection& c, Timestamp now, Handler& out) {
     if (h.has_any(half_flags::kHeld) && !h.has_any(half_flags::kSynSeen)) {
       if (saturating_add(extra->held_since, kPickupGraceTime) <= now) {
         release_held(c, d, out);
+        watch_hole(c, d, now, out);
         announce_end(c, d, out);
       } else {
         c.set(connection_flags::kTimed);
       }
     }
     if (h.has_any(half_flags::kHolePending)) {
-      if (saturating_add(extra->hole_since, kGapGraceTime) <= now) end_hole_grace(c, d, out);
+      if (saturating_add(extra->hole_since, kGapGraceTimeMax) <= now) end_hole_grace(c, d, out);
       if (h.has_any(half_flags::kHolePending)) c.set(connection_flags::kTimed);
       announce_end(c, d, out);
     }

@@ -30,9 +30,14 @@ namespace flowloom {
 inline constexpr std::uint32_t kPickupGraceSegments = 8;
 inline constexpr Duration kPickupGraceTime = std::chrono::milliseconds{200};
 /// Bytes that were acknowledged but not seen may still come: a tap that merges two fibres can
-/// show the ACK before its data.
+/// show the ACK before its data. They are given up when the connection has gone on for this many
+/// segments and for this long,
 inline constexpr std::uint32_t kGapGraceSegments = 8;
 inline constexpr Duration kGapGraceTime = std::chrono::milliseconds{200};
+/// or for this many segments however fast (a fast stream must not pile up behind a hole),
+inline constexpr std::uint32_t kGapGraceSegmentsMax = 32;
+/// or for this long however few.
+inline constexpr Duration kGapGraceTimeMax = std::chrono::seconds{30};
 /// A hole that was never acknowledged and is larger than this ends the stream at the end of the
 /// connection: the bytes beyond it were never accepted by a receiver that was heard.
 inline constexpr std::int64_t kMaxUnackedHole = std::int64_t{1} << 20;
@@ -171,6 +176,8 @@ class TcpTracker {
   void begin_pickup(Connection& c, Direction d, const Segment& s, Handler& out);
   void release_held(Connection& c, Direction d, Handler& out);
   [[nodiscard]] bool pickup_complete(const Connection& c, Direction d) const;
+  [[nodiscard]] static bool hole_grace_over(HalfExtra& extra, Timestamp clock);
+  void watch_hole(Connection& c, Direction d, Timestamp clock, Handler& out);
   void begin_hole_grace(Connection& c, Direction d, Timestamp clock, Handler& out);
   void end_hole_grace(Connection& c, Direction d, Handler& out);
   void flush(Connection& c, Direction d, Handler& out);

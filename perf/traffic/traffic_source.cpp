@@ -178,4 +178,9 @@ void TrafficSource::rewind() {
   prepared_next_ = 0;
 }
 
+void TrafficSource::end() {
+  const std::uint64_t timed = made_ - std::min(made_, setup_packets_);
+  config_.packets = std::min(config_.packets, timed);
+}
+
 }  // namespace flowloom::traffic

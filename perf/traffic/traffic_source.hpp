@@ -55,6 +55,8 @@ class TrafficSource final : public PacketSource {
   std::size_t prepare(std::size_t packets);
   /// Hands out the prepared packets once more from their first. The truth counts them once.
   void rewind();
+  /// Ends the source as soon as the truth is exact: at once, or with the group in hand.
+  void end();
 
  private:
   using Setup = std::variant<HandshakePattern, HttpSetupPattern>;

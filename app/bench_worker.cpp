@@ -1,0 +1,211 @@
+#include "bench_worker.hpp"
+
+#include <sys/resource.h>
+#include <time.h>
+
+#include <algorithm>
+
+#include "base/bytes.hpp"
+
+namespace flowloom {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+/// One chunk in so many is taken apart into stages.
+constexpr std::uint64_t kStagesEvery = 8;
+/// On a machine where nearly every chunk is disturbed, measuring ends after this many times the
+/// time that was asked for.
+constexpr int kPatience = 10;
+
+std::chrono::nanoseconds thread_cpu_time() {
+  timespec t{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+  return std::chrono::seconds{t.tv_sec} + std::chrono::nanoseconds{t.tv_nsec};
+}
+
+/// How often the kernel has given this thread's core to somebody else.
+long preemptions() {
+  rusage usage{};
+  getrusage(RUSAGE_THREAD, &usage);
+  return usage.ru_nivcsw;
+}
+
+double per_packet(std::chrono::nanoseconds time, std::uint64_t packets) {
+  return static_cast<double>(time.count()) / static_cast<double>(std::max<std::uint64_t>(packets, 1));
+}
+
+DecodeOptions decode_options_of(const ShardConfig& shard) {
+  DecodeOptions options;
+  options.seed = shard.seed;
+  return options;
+}
+
+}  // namespace
+
+Spent& Spent::operator+=(const Spent& other) {
+  packets += other.packets;
+  wall += other.wall;
+  cpu += other.cpu;
+  cycles += other.cycles;
+  return *this;
+}
+
+double Spent::wall_ns_per_packet() const { return per_packet(wall, packets); }
+double Spent::cpu_ns_per_packet() const { return per_packet(cpu, packets); }
+
+BenchWorker::BenchWorker(BenchFeed& feed, const BenchSettings& settings)
+    : feed_(feed),
+      settings_(settings),
+      decode_options_(decode_options_of(settings.shard)),
+      shard_(settings.shard, consumer_) {}
+
+void BenchWorker::run_front() {
+  for (std::uint32_t i = 0; i < burst_.size; ++i) burst_.packets[i].verdict = Verdict::Tcp;
+  front(burst_, decode_options_);
+}
+
+template <class Work>
+void BenchWorker::run_bursts(std::size_t packets, Work work) {
+  PacketSource& source = feed_.source();
+  while (packets > 0) {
+    burst_.limit = static_cast<std::uint32_t>(std::min<std::size_t>(packets, kBurstMax));
+    if (source.receive(burst_) == SourceState::End) return;
+    packets -= burst_.size;
+    work();
+    source.release(burst_);
+  }
+}
+
+void BenchWorker::run_pass(Pass pass, std::size_t packets) {
+  const auto for_each = [&](auto value) {
+    for (std::uint32_t i = 0; i < burst_.size; ++i) sink_ += value(burst_.packets[i]);
+  };
+  switch (pass) {
+    case Pass::Receive:
+      return run_bursts(packets, [&] {
+        for_each([](const Packet& p) { return load_native<std::uint64_t>(p.frame); });
+      });
+    case Pass::Parse:
+      return run_bursts(packets, [&] {
+        run_front();
+        for_each([](const Packet& p) { return p.flow_hash; });
+      });
+    case Pass::Checksum:
+      return run_bursts(packets, [&] {
+        run_front();
+        for_each([](const Packet& p) {
+          if (p.verdict != Verdict::Tcp) return std::uint64_t{0};
+          return static_cast<std::uint64_t>(check_tcp_checksum(p));
+        });
+      });
+    case Pass::Lookup:
+      return run_bursts(packets, [&] {
+        run_front();
+        for_each([](const Packet& p) {
+          if (p.verdict != Verdict::Tcp) return std::uint64_t{0};
+          return static_cast<std::uint64_t>(check_tcp_checksum(p));
+        });
+        sink_ += shard_.count_known(burst_);
+      });
+    case Pass::Whole:
+      return run_bursts(packets, [&] {
+        run_front();
+        shard_.track(burst_);
+      });
+  }
+}
+
+// A pass during which somebody else had the core says nothing about the engine: it is left out.
+bool BenchWorker::measure_pass(Pass pass, std::size_t packets, const CycleCounter& counter,
+                               Spent& spent) {
+  const long before = preemptions();
+  const auto cycles = counter.read();
+  const auto cpu = thread_cpu_time();
+  const auto wall = Clock::now();
+  run_pass(pass, packets);
+  const auto wall_after = Clock::now();
+  const auto cpu_after = thread_cpu_time();
+  const auto cycles_after = counter.read();
+  if (preemptions() != before) {
+    ++figures_.disturbed_passes;
+    return false;
+  }
+  spent.wall += wall_after - wall;
+  spent.cpu += cpu_after - cpu;
+  if (cycles && cycles_after) spent.cycles += *cycles_after - *cycles;
+  spent.packets += packets;
+  return true;
+}
+
+void BenchWorker::measure_chunk(std::size_t packets, const ChunkContent& content,
+                                const CycleCounter& cycles) {
+  measure_pass(Pass::Receive, packets, cycles, figures_.floor);
+  feed_.refill();
+  const std::uint64_t connections = shard_.ledger().connections_created;
+  if (!measure_pass(Pass::Whole, packets, cycles, figures_.engine)) return;
+  figures_.connections += shard_.ledger().connections_created - connections;
+  figures_.payload_bytes += content.payload_bytes;
+  figures_.frame_bytes += content.frame_bytes;
+}
+
+// The lookup comes last of the passes that change nothing: it brings the connections into the
+// caches, so the whole that follows is not measured. The stage "track" is what is left of the
+// engine's own figure.
+void BenchWorker::measure_stages(std::size_t packets, const CycleCounter& cycles) {
+  for (const Pass pass : {Pass::Receive, Pass::Parse, Pass::Checksum, Pass::Lookup}) {
+    measure_pass(pass, packets, cycles, figures_.stages[static_cast<std::size_t>(pass)]);
+    feed_.refill();
+  }
+  run_pass(Pass::Whole, packets);
+}
+
+void BenchWorker::set_up() {
+  std::uint64_t left = settings_.warm_up_packets;
+  while (feed_.in_setup() || left > 0) {
+    const bool warming_up = !feed_.in_setup();
+    const std::size_t packets = feed_.fill(settings_.chunk_packets);
+    if (packets == 0) return;
+    run_pass(Pass::Whole, packets);
+    if (warming_up) left -= std::min<std::uint64_t>(left, packets);
+  }
+}
+
+void BenchWorker::measure() {
+  const CycleCounter cycles;
+  const traffic::TrafficTruth unknown;
+  const traffic::TrafficTruth& truth = feed_.truth() == nullptr ? unknown : *feed_.truth();
+  const auto give_up = Clock::now() + kPatience * settings_.duration;
+  for (std::uint64_t chunk = 1; figures_.engine.wall < settings_.duration; ++chunk) {
+    const traffic::TrafficTruth before = truth;
+    const std::size_t packets = feed_.fill(settings_.chunk_packets);
+    if (packets == 0 || Clock::now() > give_up) return;
+    if (chunk % kStagesEvery == 0) {
+      measure_stages(packets, cycles);
+    } else {
+      measure_chunk(packets,
+                    {truth.payload_bytes - before.payload_bytes,
+                     truth.frame_bytes - before.frame_bytes},
+                    cycles);
+    }
+  }
+}
+
+BenchFigures BenchWorker::finish() {
+  feed_.end();
+  while (const std::size_t packets = feed_.fill(settings_.chunk_packets)) {
+    run_pass(Pass::Whole, packets);
+  }
+  shard_.finish();
+  asm volatile("" : : "r"(sink_)); // the passes' results are needed
+  figures_.balanced = shard_.ledger().balances();
+  figures_.delivered_bytes = consumer_.bytes();
+  if (const auto* truth = feed_.truth()) {
+    figures_.expected_bytes = truth->payload_bytes - truth->duplicate_bytes;
+  }
+  figures_.reserved_bytes = shard_.reserved_bytes();
+  return figures_;
+}
+
+}  // namespace flowloom

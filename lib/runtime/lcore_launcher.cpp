@@ -1,0 +1,63 @@
+#include "runtime/lcore_launcher.hpp"
+
+#include <pthread.h>
+#include <rte_launch.h>
+#include <rte_lcore.h>
+
+#include <algorithm>
+#include <memory>
+
+namespace flowloom {
+
+namespace {
+
+int run_body(void* body) {
+  const std::unique_ptr<std::function<void()>> owned(static_cast<std::function<void()>*>(body));
+  (*owned)();
+  return 0;
+}
+
+}  // namespace
+
+unsigned LcoreLauncher::lcore_of(Role role, unsigned index) const {
+  switch (role) {
+    case Role::Receive:
+      return plan_.pollers[index].lcore;
+    case Role::Worker:
+      return plan_.shape == PlanShape::RunToCompletion ? plan_.pollers[index].lcore
+                                                       : plan_.workers[index];
+    case Role::Writer:
+      return plan_.writer;
+  }
+  return plan_.control;
+}
+
+void LcoreLauncher::launch(Role role, unsigned index, std::function<void()> body) {
+  const unsigned lcore = lcore_of(role, index);
+  const bool taken = std::find(launched_.begin(), launched_.end(), lcore) != launched_.end();
+  if (lcore != rte_get_main_lcore() && !taken) {
+    auto owned = std::make_unique<std::function<void()>>(body);
+    if (rte_eal_remote_launch(run_body, owned.get(), lcore) == 0) {
+      (void)owned.release(); // run_body() owns it now
+      launched_.push_back(lcore);
+      return;
+    }
+  }
+  const rte_cpuset_t cpus = rte_lcore_cpuset(lcore);
+  threads_.emplace_back([cpus, body = std::move(body)] {
+    pthread_setaffinity_np(pthread_self(), sizeof cpus, &cpus);
+    // Without a registration it runs all the same, only without mempool caches.
+    const bool registered = rte_thread_register() == 0;
+    body();
+    if (registered) rte_thread_unregister();
+  });
+}
+
+void LcoreLauncher::join() {
+  for (std::thread& thread : threads_) thread.join();
+  threads_.clear();
+  for (const unsigned lcore : launched_) rte_eal_wait_lcore(lcore);
+  launched_.clear();
+}
+
+}  // namespace flowloom
