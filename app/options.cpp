@@ -59,6 +59,17 @@ std::vector<std::string> names(const std::array<std::string_view, N>& list) {
   return {list.begin(), list.end()};
 }
 
+std::vector<std::string> fragment_policy_names() {
+  std::vector<std::string> list;
+  for (const FragmentOverlapName& row : kFragmentOverlapNames) list.emplace_back(row.name);
+  return list;
+}
+
+std::string fragment_policies() {
+  const std::vector<std::string> list = fragment_policy_names();
+  return fmt::format("{}", fmt::join(list.begin() + 1, list.end(), ", "));
+}
+
 }  // namespace
 
 void add_common_options(CLI::App& command, CommonOptions& o) {
@@ -78,6 +89,9 @@ void add_common_options(CLI::App& command, CommonOptions& o) {
   command.add_option("--overlap", o.overlap,
                      "Which copy wins among bytes not yet delivered: bsd (default), first, last")
       ->option_text("POLICY")->check(CLI::IsMember(names(kOverlapPolicyNames)));
+  command.add_option("--fragment-overlap", o.fragment_overlap,
+                     "The same for IPv4 fragments: bsd (default), " + fragment_policies())
+      ->option_text("POLICY")->check(CLI::IsMember(fragment_policy_names()));
   command.add_option("--checksum", o.checksum,
                      "Wrong TCP checksums: auto tolerates offloading senders (default), all drops "
                      "every wrong one, none does not look")
@@ -140,6 +154,7 @@ EngineSettings engine_settings(const CommonOptions& o) {
                      : o.checksum == "all" ? ChecksumMode::All
                                            : ChecksumMode::Auto;
   s.shard.tcp.overlap = *overlap_policy_from_name(o.overlap);
+  s.defragment.ipv4_overlap = *fragment_overlap_from_name(o.fragment_overlap);
   if (o.depth != 0) {
     s.shard.tcp.depth = static_cast<StreamOffset>(
         std::min<std::uint64_t>(o.depth, std::numeric_limits<StreamOffset>::max()));

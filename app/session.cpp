@@ -53,12 +53,24 @@ class SinkWriter final : public MessageWriter, MessageOwner {
   WriterInlet* inlet_ = nullptr;
 };
 
+std::vector<NamedCount> named_counts(const DefragmentCounters& d) {
+  std::vector<NamedCount> counts = {{"reassembled", d.reassembled}, {"expired", d.expired},
+                                    {"evicted", d.evicted},         {"discarded", d.discarded},
+                                    {"overlaps", d.overlaps},
+                                    {"overlap_conflicts", d.overlap_conflicts}};
+  for (std::size_t i = 0; i < kFragmentRejectCount; ++i) {
+    counts.push_back({std::string(kFragmentRejectNames[i]), d.rejected[i]});
+  }
+  return counts;
+}
+
 LedgerSnapshot snapshot_of(const Ledger& ledger) {
   LedgerSnapshot s;
   s.packets_received = ledger.received;
   s.verdicts = ledger.verdicts;
   s.payload_seen = ledger.tcp.payload_seen;
   s.fates = ledger.tcp.fates;
+  s.datagrams = named_counts(ledger.datagrams);
   s.connections_created = ledger.connections_created;
   s.connections_closed = ledger.connections_closed;
   for (std::size_t i = 0; i < kLimitNames.size(); ++i) {

@@ -50,6 +50,19 @@ class TimerWheel {
     link(index, slot);
   }
 
+  /// arm() for Policy::expire(): exact also where the next deadline of the expired object lies in
+  /// the tick that is being fired. Preconditions: `deadline` is policy.deadline(index).
+  template <class Policy>
+  void arm_again(std::uint32_t index, Timestamp deadline, Policy&& policy) {
+    if (tick_of(deadline) > current_) {
+      arm(index, deadline);
+      return;
+    }
+    if (nodes_[index].place == kDue) return;
+    if (nodes_[index].place != kUnarmed) unlink(index);
+    push_due(index, policy);
+  }
+
   void cancel(std::uint32_t index) {
     Node& node = nodes_[index];
     if (node.place != kUnarmed && node.place != kDue) unlink(index);

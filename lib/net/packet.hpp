@@ -26,6 +26,8 @@ inline constexpr std::uint8_t kFromLower = 1 << 4;
 inline constexpr std::uint8_t kEncapsulated = 1 << 5;
 /// A further subframe of an 802.11 aggregate: the frame was counted with its first.
 inline constexpr std::uint8_t kSubframe = 1 << 6;
+/// A datagram in the place of its last fragment, which stays counted as a fragment.
+inline constexpr std::uint8_t kReassembled = 1 << 7;
 }  // namespace packet_flags
 
 /// One frame with what is known of it: the source fills the first part, `front` the second. This

@@ -27,6 +27,15 @@ Ledger& Ledger::operator+=(const Ledger& other) {
   add(tcp.anomalies, other.tcp.anomalies);
   connections_created += other.connections_created;
   add(connections_closed, other.connections_closed);
+  datagrams.fragments += other.datagrams.fragments;
+  datagrams.opened += other.datagrams.opened;
+  datagrams.reassembled += other.datagrams.reassembled;
+  datagrams.expired += other.datagrams.expired;
+  datagrams.evicted += other.datagrams.evicted;
+  datagrams.discarded += other.datagrams.discarded;
+  datagrams.overlaps += other.datagrams.overlaps;
+  datagrams.overlap_conflicts += other.datagrams.overlap_conflicts;
+  add(datagrams.rejected, other.datagrams.rejected);
   for (std::size_t i = 0; i < limits.size(); ++i) limits[i] = limits[i] || other.limits[i];
   return *this;
 }

@@ -4,6 +4,7 @@
 #include <array>
 #include <cstdint>
 
+#include "ip/defragmenter.hpp"
 #include "net/packet.hpp"
 #include "net/verdict.hpp"
 #include "stream/connection_record.hpp"
@@ -14,8 +15,9 @@ namespace flowloom {
 inline constexpr std::size_t kCloseReasonCount = kCloseReasonNames.size();
 
 /// A limit that a run reached; results may then depend on the number of workers.
-enum class Limit : std::uint8_t { MaxFlows, ReorderMemory };
-inline constexpr std::array<std::string_view, 2> kLimitNames = {"max-flows", "reorder-memory"};
+enum class Limit : std::uint8_t { MaxFlows, ReorderMemory, Datagrams };
+inline constexpr std::array<std::string_view, 3> kLimitNames = {"max-flows", "reorder-memory",
+                                                                "datagrams"};
 
 struct Ledger {
   std::uint64_t received = 0;
@@ -24,13 +26,15 @@ struct Ledger {
   TcpCounters tcp;
   std::uint64_t connections_created = 0;
   std::array<std::uint64_t, kCloseReasonCount> connections_closed{};
+  DefragmentCounters datagrams{};
   std::array<bool, kLimitNames.size()> limits{};
 
   /// Counts a packet that leaves with its verdict; of a frame with several, the first speaks.
   void count(const Packet& packet) {
     if (packet.has(packet_flags::kSubframe)) return;
+    const bool reassembled = packet.has(packet_flags::kReassembled);
     ++received;
-    ++verdicts[static_cast<std::size_t>(packet.verdict)];
+    ++verdicts[static_cast<std::size_t>(reassembled ? Verdict::Fragment : packet.verdict)];
   }
   void reached(Limit l) { limits[static_cast<std::size_t>(l)] = true; }
   Ledger& operator+=(const Ledger& other);

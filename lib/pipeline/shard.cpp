@@ -170,7 +170,9 @@ void Shard::track_packet(Packet& packet) {
   c->last_stamp = s.stamp;
   const bool was_closing = c->has_any(connection_flags::kClosing);
   tracker_.on_segment(*c, s, direction_in(*c, packet), delivery_);
-  if (!was_closing && c->has_any(connection_flags::kClosing)) wheel_.arm(c->index, deadline_of(*c));
+  // What may bring the deadline nearer; all else only postpones it, which the wheel finds out.
+  const bool began_closing = !was_closing && c->has_any(connection_flags::kClosing);
+  if (began_closing || s.flags.has_any(kSyn)) wheel_.arm(c->index, deadline_of(*c));
 }
 
 bool Shard::passes_checksum(const Packet& packet, Connection* connection) {
@@ -346,8 +348,11 @@ void Shard::expire(std::uint32_t index, Timestamp deadline) {
   delivery_.about(c);
   if (tracker_.grace_deadline(c) <= deadline) {
     tracker_.on_grace(c, deadline, delivery_);
-    wheel_.arm(index, deadline_of(c));
-    return;
+    const Timestamp next = deadline_of(c);
+    if (next > deadline) {
+      wheel_.arm_again(index, next, ShardTimers{*this});
+      return;
+    } // else both at once are one decision
   }
   end(c, reason_of(c));
 }

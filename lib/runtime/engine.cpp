@@ -24,10 +24,13 @@ ShardConfig share_of(const ShardConfig& whole, unsigned workers) {
   return share;
 }
 
-DecodeOptions decode_options(const ShardConfig& config) {
-  DecodeOptions options;
-  options.seed = config.seed;
-  switch (config.checksum) {
+FrontSettings front_settings(const EngineSettings& settings) {
+  FrontSettings front;
+  front.defragment = settings.defragment;
+  front.defragment.seed = settings.shard.seed;
+  DecodeOptions& options = front.decode;
+  options.seed = settings.shard.seed;
+  switch (settings.shard.checksum) {
     case ChecksumMode::Auto:
       options.header_checksum = HeaderChecksum::Auto;
       break;
@@ -38,7 +41,7 @@ DecodeOptions decode_options(const ShardConfig& config) {
       options.header_checksum = HeaderChecksum::Ignore;
       break;
   }
-  return options;
+  return front;
 }
 
 }  // namespace
@@ -73,7 +76,13 @@ struct Engine::Worker {
   CountingConsumer counting;
   Shard shard;
   ProgressCounter progress;
-  Ledger front; // receiver: packets that were not steered to anybody
+};
+
+/// The front half of a source, on the thread that polls it.
+struct Engine::Receiver {
+  explicit Receiver(const EngineSettings& settings) : front(front_settings(settings)) {}
+  Front front;
+  Ledger ledger; // packets that were not steered to anybody, and the datagrams
 };
 
 void ThreadLauncher::launch(Role, unsigned, std::function<void()> body) {
@@ -88,13 +97,15 @@ void ThreadLauncher::join() {
 Engine::Engine(const EngineSettings& settings, std::vector<PacketSource*> sources,
                MessageWriter* writer)
     : settings_(settings),
-      decode_options_(decode_options(settings.shard)),
       sources_(std::move(sources)),
       writer_(writer) {
   FLOWLOOM_CHECK(sources_.size() == 1 || sources_.size() == settings_.workers);
   FLOWLOOM_CHECK((writer_ != nullptr) == (settings_.output != Export::None));
   for (unsigned i = 0; i < settings_.workers; ++i) {
     workers_.push_back(std::make_unique<Worker>(settings_, i));
+  }
+  for (std::size_t i = 0; i < sources_.size(); ++i) {
+    receivers_.push_back(std::make_unique<Receiver>(settings_));
   }
   if (sources_.size() < settings_.workers) {
     steering_ = std::make_unique<Steering>(settings_.workers);
@@ -103,7 +114,7 @@ Engine::Engine(const EngineSettings& settings, std::vector<PacketSource*> source
 
 Engine::~Engine() = default;
 
-void Engine::prepare(Burst& burst, unsigned source) const {
+void Engine::prepare(Burst& burst, unsigned source) {
   for (std::uint32_t i = 0; i < burst.size; ++i) {
     Packet& packet = burst.packets[i];
     if (source > 0) packet.number |= std::uint64_t{source} << kSourceShift;
@@ -112,7 +123,13 @@ void Engine::prepare(Burst& burst, unsigned source) const {
       packet.verdict = Verdict::Filtered;
     }
   }
-  front(burst, decode_options_);
+  receivers_[source]->front.run(burst);
+}
+
+void Engine::end_input(Receiver& receiver) {
+  receiver.front.finish();
+  receiver.ledger.datagrams = receiver.front.datagrams();
+  if (receiver.front.reached_limit()) receiver.ledger.reached(Limit::Datagrams);
 }
 
 void Engine::run_to_completion(unsigned index) {
@@ -132,16 +149,18 @@ void Engine::run_to_completion(unsigned index) {
     prepare(burst, index);
     worker.shard.track(burst);
     const Packet& last = burst.packets[burst.size - 1];
+    receivers_[index]->front.release(last.number);
     source.release(burst);
     worker.consumer().on_watermark({last.clock, last.number, 0});
     worker.publish();
   }
+  end_input(*receivers_[index]);
   worker.finish();
 }
 
 void Engine::run_receiver() {
   PacketSource& source = *sources_[0];
-  Worker& first = *workers_[0];
+  Receiver& receiver = *receivers_[0];
   Burst burst;
   burst.limit = settings_.burst;
   Backoff backoff;
@@ -156,13 +175,20 @@ void Engine::run_receiver() {
     backoff.reset();
     prepare(burst, 0);
     for (std::uint32_t i = 0; i < burst.size; ++i) {
-      if (burst.packets[i].verdict != Verdict::Tcp) first.front.count(burst.packets[i]);
+      if (burst.packets[i].verdict != Verdict::Tcp) receiver.ledger.count(burst.packets[i]);
     }
     steering_->distribute(burst, source);
     steering_->release_done(source);
+    receiver.front.release(steering_->released());
+    while (receiver.front.crowded()) {
+      backoff.wait();
+      steering_->release_done(source);
+      receiver.front.release(steering_->released());
+    }
   }
   steering_->finish();
   while (steering_->release_done(source)) backoff.wait();
+  end_input(receiver);
 }
 
 void Engine::run_steered(unsigned index) {
@@ -251,8 +277,8 @@ Ledger Engine::ledger() const {
   Ledger sum;
   for (const auto& worker : workers_) {
     sum += worker->shard.ledger();
-    sum += worker->front;
   }
+  for (const auto& receiver : receivers_) sum += receiver->ledger;
   return sum;
 }
 
@@ -265,6 +291,7 @@ std::uint64_t Engine::counted_bytes() const {
 std::size_t Engine::reserved_bytes() const {
   std::size_t sum = settings_.output == Export::None ? 0 : settings_.export_memory;
   for (const auto& worker : workers_) sum += worker->shard.reserved_bytes();
+  for (const auto& receiver : receivers_) sum += receiver->front.reserved_bytes();
   return sum;
 }
 

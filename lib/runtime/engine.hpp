@@ -19,6 +19,7 @@
 #include "export/writer_inlet.hpp"
 #include "io/bpf_filter.hpp"
 #include "io/packet_source.hpp"
+#include "pipeline/front.hpp"
 #include "pipeline/shard.hpp"
 #include "runtime/progress.hpp"
 #include "runtime/steering.hpp"
@@ -31,6 +32,7 @@ enum class Export : std::uint8_t { None, RecordsOnly, RecordsAndBytes };
 
 struct EngineSettings {
   ShardConfig shard;                       ///< of the whole run; shared out among the workers
+  DefragmentSettings defragment;           ///< of each source
   unsigned workers = 1;
   std::uint32_t burst = kBurstMax;         ///< packets per burst; tests use 1 and 7
   Export output = Export::RecordsAndBytes;
@@ -100,14 +102,15 @@ class Engine {
   void run_receiver();
   void run_steered(unsigned index);
   void run_writer();
-  void filter(Burst& burst) const;
-  void prepare(Burst& burst, unsigned source) const;
+  struct Receiver;
+  void prepare(Burst& burst, unsigned source);
+  static void end_input(Receiver& receiver);
 
   const EngineSettings settings_;
-  const DecodeOptions decode_options_;
   std::vector<PacketSource*> sources_;
   MessageWriter* writer_;
   std::vector<std::unique_ptr<Worker>> workers_;
+  std::vector<std::unique_ptr<Receiver>> receivers_;  ///< parallel to sources_
   std::unique_ptr<Steering> steering_;
   std::atomic<bool> stop_{false};
   std::atomic<unsigned> running_{0};

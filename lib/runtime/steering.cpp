@@ -49,6 +49,7 @@ bool Steering::release_done(PacketSource& source) {
   while (!outstanding_.empty() && outstanding_.front().last_number <= done) {
     to_release_.size = outstanding_.front().size;
     to_release_.packets[to_release_.size - 1].number = outstanding_.front().last_number;
+    released_ = outstanding_.front().last_number;
     source.release(to_release_);
     outstanding_.pop_front();
   }

@@ -127,7 +127,8 @@ struct HalfExtra {
   std::uint64_t duplicate_bytes;
   std::uint64_t gap_bytes;
   std::uint64_t gap_count;
-  std::uint64_t urgent_bytes;
+  std::uint64_t urgent_bytes;  ///< distinct positions that urgent pointers named
+  SeqNum urgent_seq;           ///< the latest of them, when urgent_bytes > 0
   std::uint32_t overlap_conflicts;
   std::uint32_t out_of_order;
   std::uint32_t retransmissions;

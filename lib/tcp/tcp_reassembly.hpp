@@ -16,6 +16,15 @@ SeqNum TcpTracker<Handler>::acked_data(const HalfConnection& h) const {
   return acks_fin ? h.fin_seq : h.snd_una;
 }
 
+/// One sequence number was acknowledged beyond all that its sender was seen to send, and the
+/// other side has closed: a FIN that the capture missed, not a byte.
+template <class Handler>
+bool TcpTracker<Handler>::may_be_unseen_fin(const Connection& c, Direction d) {
+  const HalfConnection& h = c.half[index_of(d)];
+  return !h.has_any(half_flags::kFinSeen) && h.snd_una == h.rcv_nxt + 1 &&
+         h.snd_nxt == h.rcv_nxt && c.half[index_of(reverse(d))].has_any(half_flags::kFinSeen);
+}
+
 template <class Handler>
 HoleCause TcpTracker<Handler>::cause_at(const HalfConnection& h, StreamOffset begin) const {
   if (h.has_any(half_flags::kSnapped)) return HoleCause::CaptureLoss;
@@ -337,7 +346,8 @@ template <class Handler>
 void TcpTracker<Handler>::watch_hole(Connection& c, Direction d, Timestamp clock, Handler& out) {
   const HalfConnection& h = c.half[index_of(d)];
   using enum half_flags::Bits;
-  if (h.has_all(kHeard | kAcked) && !h.has_any(kHolePending) && h.rcv_nxt.before(acked_data(h))) {
+  if (h.has_all(kHeard | kAcked) && !h.has_any(kHolePending) && h.rcv_nxt.before(acked_data(h)) &&
+      !may_be_unseen_fin(c, d)) {
     begin_hole_grace(c, d, clock, out);
   }
 }
@@ -360,6 +370,10 @@ template <class Handler>
 void TcpTracker<Handler>::end_hole_grace(Connection& c, Direction d, Handler& out) {
   HalfConnection& h = c.half[index_of(d)];
   HalfExtra& extra = *find_half_extra(c, d);
+  if (may_be_unseen_fin(c, d)) {
+    h.clear(half_flags::kHolePending);
+    return;
+  }
   if (!extra.hole_ack.at_or_before(h.rcv_nxt)) count(c, Anomaly::AckUnseen);
   while (h.rcv_nxt.before(extra.hole_ack)) {
     StreamOffset until = unwrap(extra.hole_ack, h.offset, h.rcv_nxt);
@@ -415,20 +429,32 @@ template <class Handler>
 void TcpTracker<Handler>::finish_direction(Connection& c, Direction d, Handler& out) {
   HalfConnection& h = c.half[index_of(d)];
   using enum half_flags::Bits;
-  if (!h.has_any(kOriginKnown)) {
+  if (h.has_any(kOriginKnown)) {
+    finish_stream(c, d, out);
+  } else if (h.has_any(kAcked) && h.rcv_nxt.before(h.snd_una)) {
     // Never heard, but acknowledged: that much of it was missed.
-    if (h.has_any(kAcked) && h.rcv_nxt.before(h.snd_una)) {
-      h.snd_nxt = h.snd_una;
-      const std::int64_t missed = h.rcv_nxt.distance_to(h.snd_una);
-      if (missed <= kMaxWindow) declare_gap(c, d, missed, HoleCause::Unknown, out);
-    }
-    return;
+    h.snd_nxt = h.snd_una;
+    const std::int64_t missed = h.rcv_nxt.distance_to(h.snd_una);
+    if (missed <= kMaxWindow) declare_gap(c, d, missed, HoleCause::Unknown, out);
   }
+  if (!h.has_any(kCut)) return;
+  HalfExtra* extra = find_half_extra(c, d);
+  if (extra == nullptr || extra->cut_from >= h.offset) return;
+  extra->gap_bytes += static_cast<std::uint64_t>(h.offset - extra->cut_from);
+  ++extra->gap_count;
+  out.gap(d, extra->cut_from, h.offset - extra->cut_from, HoleCause::Cut);
+}
+
+// What is held is delivered; what is known to have been sent beyond it is missing.
+template <class Handler>
+void TcpTracker<Handler>::finish_stream(Connection& c, Direction d, Handler& out) {
+  HalfConnection& h = c.half[index_of(d)];
+  using enum half_flags::Bits;
   if (h.has_any(kHeld)) release_held(c, d, out);
   h.clear(kHolePending);
   flush(c, d, out);
   StreamOffset known_end = h.offset;
-  if (h.has_any(kAcked)) {
+  if (h.has_any(kAcked) && !may_be_unseen_fin(c, d)) {
     known_end = std::max(known_end, unwrap(acked_data(h), h.offset, h.rcv_nxt));
   }
   if (h.has_any(kFinSeen)) {
@@ -440,14 +466,6 @@ void TcpTracker<Handler>::finish_direction(Connection& c, Direction d, Handler& 
     declare_gap(c, d, known_end, cause_at(h, h.offset), out);
   }
   announce_end(c, d, out);
-  if (h.has_any(kCut)) {
-    HalfExtra* extra = find_half_extra(c, d);
-    if (extra != nullptr && extra->cut_from < h.offset) {
-      extra->gap_bytes += static_cast<std::uint64_t>(h.offset - extra->cut_from);
-      ++extra->gap_count;
-      out.gap(d, extra->cut_from, h.offset - extra->cut_from, HoleCause::Cut);
-    }
-  }
 }
 
 template <class Handler>

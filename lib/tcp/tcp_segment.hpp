@@ -70,10 +70,7 @@ void TcpTracker<Handler>::on_odd_segment(Connection& c, const Segment& s, Direct
     on_reset(c, s, d);
   } else {
     if (s.flags.has_any(kAck)) on_ack(c, s, d);
-    if (s.flags.has_any(kUrg)) {
-      count(c, Anomaly::UrgentData);
-      if (HalfExtra* extra = half_extra(c, d)) ++extra->urgent_bytes;
-    }
+    if (s.flags.has_any(kUrg)) note_urgent(c, s, d);
     if (s.window == 0 && !s.flags.has_any(kSyn)) {
       count(c, Anomaly::ZeroWindow);
       add_letter(c, d, 'W');
@@ -89,6 +86,18 @@ void TcpTracker<Handler>::on_odd_segment(Connection& c, const Segment& s, Direct
   settle(c, d, s.clock, out);
   settle(c, reverse(d), s.clock, out);
   update_fast(c);
+}
+
+// The urgent pointer names the byte after the urgent one (RFC 6093, 2); the byte stays in the
+// stream. Segments that repeat a pointer name the same byte.
+template <class Handler>
+void TcpTracker<Handler>::note_urgent(Connection& c, const Segment& s, Direction d) {
+  count(c, Anomaly::UrgentData);
+  HalfExtra* extra = half_extra(c, d);
+  if (extra == nullptr || s.urgent == 0) return;
+  const SeqNum named = s.data_seq() + s.urgent;
+  if (extra->urgent_bytes == 0 || extra->urgent_seq != named) ++extra->urgent_bytes;
+  extra->urgent_seq = named;
 }
 
 // SND.UNA and the window of the other direction, and what the acknowledgement proves.

@@ -155,6 +155,7 @@ class TcpTracker {
   // --- segments that are not plain (tcp_segment.hpp)
   void on_odd_segment(Connection& c, const Segment& s, Direction d, Handler& out);
   void note_letters(Connection& c, const Segment& s, Direction d);
+  void note_urgent(Connection& c, const Segment& s, Direction d);
   void on_ack(Connection& c, const Segment& s, Direction d);
   void on_reset(Connection& c, const Segment& s, Direction d);
   void on_fin(Connection& c, const Segment& s, Direction d);
@@ -182,9 +183,11 @@ class TcpTracker {
   void end_hole_grace(Connection& c, Direction d, Handler& out);
   void flush(Connection& c, Direction d, Handler& out);
   void finish_direction(Connection& c, Direction d, Handler& out);
+  void finish_stream(Connection& c, Direction d, Handler& out);
   void announce_end(Connection& c, Direction d, Handler& out);
   [[nodiscard]] HoleCause cause_at(const HalfConnection& h, StreamOffset begin) const;
   [[nodiscard]] SeqNum acked_data(const HalfConnection& h) const;
+  [[nodiscard]] static bool may_be_unseen_fin(const Connection& c, Direction d);
 
   /// The direction's sender as a side of the canonical key, which no change of roles affects;
   /// its own inverse.

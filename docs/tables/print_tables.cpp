@@ -1,0 +1,137 @@
+// Prints the tables of the documentation from the code that they describe, as Markdown blocks that
+// begin with "== NAME". scripts/doc_tables.py puts them into the pages, and a test holds the pages
+// to them. Prints what the compiler knows; explains nothing.
+#include <fmt/format.h>
+
+#include <cstdio>
+#include <string_view>
+
+#include "base/timer_wheel.hpp"
+#include "export/export_memory.hpp"
+#include "export/stream_message.hpp"
+#include "net/decode.hpp"
+#include "net/packet_clock_rule.hpp"
+#include "pipeline/ledger.hpp"
+#include "pipeline/shard_config.hpp"
+#include "stream/connection_record.hpp"
+#include "tcp/connection.hpp"
+#include "tcp/state.hpp"
+#include "tcp/tcp_tracker.hpp"
+
+namespace {
+
+using namespace std::chrono_literals;
+
+void begin(std::string_view name) { fmt::print("== {}\n", name); }
+
+void row(std::string_view first, std::string_view second) {
+  fmt::print("| `{}` | {} |\n", first, second);
+}
+
+void print_transitions() {
+  begin("transitions");
+  fmt::print("| state |");
+  for (const std::string_view event : flowloom::kEventNames) fmt::print(" {} |", event);
+  fmt::print("\n|---|");
+  for (std::size_t i = 0; i < flowloom::kEventCount; ++i) fmt::print("---|");
+  fmt::print("\n");
+  for (std::size_t s = 0; s < flowloom::kStateCount; ++s) {
+    fmt::print("| **{}** |", flowloom::kStateNames[s]);
+    for (const flowloom::State next : flowloom::kTransitions[s]) {
+      const auto n = static_cast<std::size_t>(next);
+      fmt::print(" {} |", n == s ? std::string_view(".") : flowloom::kStateNames[n]);
+    }
+    fmt::print("\n");
+  }
+}
+
+void print_words() {
+  begin("anomalies");
+  fmt::print("| name | what it is |\n|---|---|\n");
+#define ANOMALY(symbol, name, sentence) row(name, sentence);
+#include "net/anomalies.def"
+#undef ANOMALY
+  begin("verdicts");
+  fmt::print("| verdict | the packet |\n|---|---|\n");
+#define VERDICT(symbol, name, sentence) row(name, sentence);
+#include "net/verdicts.def"
+#undef VERDICT
+  begin("fates");
+  fmt::print("| fate | the byte |\n|---|---|\n");
+#define FATE(symbol, name, sentence) row(name, sentence);
+#include "net/fates.def"
+#undef FATE
+}
+
+template <class Names>
+void print_names(std::string_view block, const Names& names) {
+  begin(block);
+  std::string_view separator;
+  for (const std::string_view name : names) {
+    fmt::print("{}`{}`", separator, name);
+    separator = ", ";
+  }
+  fmt::print("\n");
+}
+
+void constant(std::string_view name, auto value, std::string_view unit) {
+  fmt::print("| `{}` | {}{}{} |\n", name, value, unit.empty() ? "" : " ", unit);
+}
+
+void print_constants() {
+  begin("tcp-constants");
+  fmt::print("| constant | value |\n|---|---|\n");
+  const auto ms = [](flowloom::Duration d) { return d / 1ms; };
+  constant("kPickupGraceSegments", flowloom::kPickupGraceSegments, "segments");
+  constant("kPickupGraceTime", ms(flowloom::kPickupGraceTime), "ms");
+  constant("kGapGraceSegments", flowloom::kGapGraceSegments, "segments");
+  constant("kGapGraceTime", ms(flowloom::kGapGraceTime), "ms");
+  constant("kGapGraceSegmentsMax", flowloom::kGapGraceSegmentsMax, "segments");
+  constant("kGapGraceTimeMax", ms(flowloom::kGapGraceTimeMax), "ms");
+  constant("kMaxUnackedHole", flowloom::kMaxUnackedHole, "bytes");
+  constant("kMaxWindow", flowloom::kMaxWindow, "bytes");
+  constant("kMaxWindowScale", flowloom::kMaxWindowScale, "");
+  constant("kPageBytes", flowloom::kPageBytes, "bytes");
+  constant("TcpSettings::pages_per_direction", flowloom::TcpSettings{}.pages_per_direction,
+           "pages");
+  begin("timeouts");
+  fmt::print("| setting | default |\n|---|---|\n");
+  const flowloom::ShardConfig config;
+  constant("--idle-timeout", config.idle_timeout / 1s, "s");
+  constant("--syn-timeout", config.syn_timeout / 1s, "s");
+  constant("--closed-timeout", config.closed_timeout / 1s, "s");
+}
+
+void print_sizes() {
+  begin("sizes");
+  fmt::print("| object | bytes |\n|---|---|\n");
+  constant("Connection", sizeof(flowloom::Connection), "");
+  constant("ConnectionOrigin", sizeof(flowloom::ConnectionOrigin), "");
+  constant("ConnectionExtra", sizeof(flowloom::ConnectionExtra), "");
+  constant("EncapsulationList", sizeof(flowloom::EncapsulationList), "");
+  constant("ReorderPage", sizeof(flowloom::ReorderPage), "");
+  constant("ExportBlock (header)", sizeof(flowloom::ExportBlock), "");
+  constant("StreamMessage", sizeof(flowloom::StreamMessage), "");
+  constant("Packet", sizeof(flowloom::Packet), "");
+  begin("wheel");
+  fmt::print("| constant | value |\n|---|---|\n");
+  constant("TimerWheel::kTickShift", flowloom::TimerWheel::kTickShift, "(a tick is 2^23 ns)");
+  constant("TimerWheel::kSlots", flowloom::TimerWheel::kSlots, "ticks");
+  constant("PacketClockRule::kClockJump", flowloom::PacketClockRule::kClockJump / 1s, "s");
+  constant("PacketClockRule::kClockStepBack", flowloom::PacketClockRule::kClockStepBack / 1s, "s");
+}
+
+}  // namespace
+
+int main() {
+  print_transitions();
+  print_words();
+  print_names("close-reasons", flowloom::kCloseReasonNames);
+  print_names("gap-causes", flowloom::kGapCauseNames);
+  print_names("conn-states", flowloom::kConnStateNames);
+  print_names("limits", flowloom::kLimitNames);
+  print_names("overlap-policies", flowloom::kOverlapPolicyNames);
+  print_constants();
+  print_sizes();
+  return 0;
+}

@@ -1,0 +1,57 @@
+#include "pipeline/front.hpp"
+
+#include <variant>
+
+#include "net/five_tuple.hpp"
+
+namespace flowloom {
+
+namespace {
+
+/// How often a datagram may turn out to be a fragment of another one.
+constexpr int kMaxEncapsulation = 8;
+
+DefragmentSettings with_room(DefragmentSettings settings, std::size_t completed_bytes) {
+  settings.completed_bytes = completed_bytes;
+  return settings;
+}
+
+}  // namespace
+
+Front::Front(const FrontSettings& settings)
+    : decode_options_(settings.decode),
+      defragmenter_(with_room(settings.defragment, kCompletedBytes)) {}
+
+void Front::run(Burst& burst) {
+  for (std::uint32_t i = 0; i < burst.size; ++i) {
+    Packet& packet = burst.packets[i];
+    if (packet.verdict == Verdict::Filtered) continue;
+    decode(packet, decode_options_);
+    if (packet.verdict == Verdict::Fragment) defragment(packet);
+    if (packet.verdict == Verdict::Tcp) hash_flow(packet, decode_options_.seed);
+  }
+  if (burst.size > 0) defragmenter_.expire(burst.packets[burst.size - 1].clock);
+}
+
+void Front::defragment(Packet& packet) {
+  for (int depth = 0; depth < kMaxEncapsulation && packet.verdict == Verdict::Fragment; ++depth) {
+    const Defragmenter::Result result = defragmenter_.add(packet);
+    const auto* complete = std::get_if<CompleteDatagram>(&result);
+    if (complete == nullptr) return;
+    lent_.push_back({packet.number, complete->bytes.size(), complete->handle});
+    lent_bytes_ += complete->bytes.size();
+    packet = packet_of(*complete, packet);
+    decode(packet, decode_options_);
+    packet.flags = static_cast<std::uint8_t>(packet.flags | packet_flags::kReassembled);
+  }
+}
+
+void Front::release(std::uint64_t number) {
+  while (!lent_.empty() && lent_.front().number <= number) {
+    lent_bytes_ -= lent_.front().bytes;
+    defragmenter_.release(lent_.front().handle);
+    lent_.pop_front();
+  }
+}
+
+}  // namespace flowloom

@@ -1,0 +1,62 @@
+// The front half of the data path, in packet order on the thread that receives: find the TCP
+// segment, put fragments together, hash the flow. Everything that must be settled before a packet
+// can be steered to the owner of its flow.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+
+#include "ip/defragmenter.hpp"
+#include "net/decode.hpp"
+#include "net/packet.hpp"
+
+namespace flowloom {
+
+struct FrontSettings {
+  DecodeOptions decode;
+  DefragmentSettings defragment;
+};
+
+class Front {
+ public:
+  explicit Front(const FrontSettings& settings);
+
+  /// Decodes every packet of the burst that is not marked Verdict::Filtered. A datagram that its
+  /// last fragment completes takes that fragment's place, with packet_flags::kReassembled.
+  void run(Burst& burst);
+
+  /// The datagrams that took the place of packets up to `number` are not needed any more.
+  void release(std::uint64_t number);
+
+  /// Whether so much of the room for completed datagrams is in use that a caller who can wait for
+  /// a release() should, before the next burst.
+  [[nodiscard]] bool crowded() const { return lent_bytes_ > kLentBytesMax; }
+
+  /// End of input: fragments that wait for others expire.
+  void finish() { defragmenter_.finish(); }
+
+  [[nodiscard]] const DefragmentCounters& datagrams() const { return defragmenter_.counters(); }
+  [[nodiscard]] bool reached_limit() const { return defragmenter_.reached_limit(); }
+  [[nodiscard]] std::size_t reserved_bytes() const { return defragmenter_.reserved_bytes(); }
+
+ private:
+  /// Room for completed datagrams: a crowded front can still take a burst of the largest.
+  static constexpr std::size_t kCompletedBytes = std::size_t{8} << 20;
+  static constexpr std::size_t kLentBytesMax =
+      kCompletedBytes - kBurstMax * Defragmenter::kMaxCompletedBytes;
+
+  /// A completed datagram that took the place of packet `number`.
+  struct Lent {
+    std::uint64_t number;
+    std::size_t bytes;
+    DatagramRing::Handle handle;
+  };
+  void defragment(Packet& packet);
+
+  const DecodeOptions decode_options_;
+  Defragmenter defragmenter_;
+  std::deque<Lent> lent_;
+  std::size_t lent_bytes_ = 0;
+};
+
+}  // namespace flowloom
