@@ -43,7 +43,7 @@ void TcpTracker<Handler>::remember_candidate(Connection& c, Direction d, SeqNum 
 template <class Handler>
 bool TcpTracker<Handler>::choose_candidate(HalfConnection& h, HalfExtra* extra,
                                            SeqNum first_data) {
-  if (extra == nullptr || h.offset != 0) return false;
+  if (extra == nullptr || h.offset != 0 || h.has_any(half_flags::kEnded)) return false;
   const auto count = std::min<std::size_t>(extra->candidate_count, extra->candidates.size());
   for (std::size_t i = 0; i < count; ++i) {
     if (extra->candidates[i] + 1 == first_data) return true;
@@ -124,6 +124,7 @@ bool TcpTracker<Handler>::on_syn(Connection& c, const Segment& s, Direction d, H
   const bool is_answer = s.flags.has_any(kAck);
   const SeqNum first_data = s.seq + 1;
   const bool synchronised = c.has_any(connection_flags::kEstablished) || talker.offset != 0 ||
+                            talker.has_any(half_flags::kEnded) ||
                             (talker.has_any(half_flags::kOriginKnown) &&
                              !talker.has_any(half_flags::kSynSeen | half_flags::kHeld) &&
                              talker.has_any(half_flags::kHeard) && talker.rcv_nxt != first_data);
@@ -155,7 +156,10 @@ bool TcpTracker<Handler>::on_syn(Connection& c, const Segment& s, Direction d, H
   if (s.length > 0) {
     count(c, Anomaly::SynWithData);
     // Nobody has said yet whether data on a plain SYN was taken.
-    if (!is_answer && !synchronised && talker.offset == 0) talker.set(half_flags::kHeld);
+    if (!is_answer && !synchronised && talker.offset == 0) {
+      talker.set(half_flags::kHeld);
+      talker.clear(half_flags::kHolePending);
+    }
   }
   return true;
 }

@@ -378,7 +378,8 @@ void TcpTracker<Handler>::end_hole_grace(Connection& c, Direction d, Handler& ou
   while (h.rcv_nxt.before(extra.hole_ack)) {
     StreamOffset until = unwrap(extra.hole_ack, h.offset, h.rcv_nxt);
     if (!extra.queue.empty()) until = std::min(until, extra.queue.front(memory_.pages));
-    if (until > h.offset) declare_gap(c, d, until, HoleCause::CaptureLoss, out);
+    if (until <= h.offset) break; // held back: not for this grace to deliver
+    declare_gap(c, d, until, HoleCause::CaptureLoss, out);
     drain(c, d, out);
   }
   h.clear(half_flags::kHolePending);

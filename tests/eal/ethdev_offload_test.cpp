@@ -7,8 +7,8 @@
 #include <rte_mbuf.h>
 #include <rte_ring.h>
 
+#include <algorithm>
 #include <chrono>
-#include <cstring>
 
 #include "eal_fixture.hpp"
 #include "support/capture_file.hpp"
@@ -57,8 +57,8 @@ class EthdevOffloadTest : public ::testing::Test {
 
   rte_mbuf* make(const std::vector<std::uint8_t>& bytes, std::uint64_t flags = 0) {
     rte_mbuf* mbuf = rte_pktmbuf_alloc(pool_);
-    std::memcpy(rte_pktmbuf_append(mbuf, static_cast<std::uint16_t>(bytes.size())), bytes.data(),
-                bytes.size());
+    char* room = rte_pktmbuf_append(mbuf, static_cast<std::uint16_t>(bytes.size()));
+    std::copy(bytes.begin(), bytes.end(), room);
     mbuf->ol_flags |= flags;
     return mbuf;
   }

@@ -63,7 +63,9 @@ TEST(Defragmenter, DatagramIsDecodedLikeAnUnfragmentedOne) {
   ASSERT_TRUE(outcome.datagram);
   EXPECT_EQ(*outcome.datagram, d.whole());  // options and DF are kept
   Packet packet = feeder.last_packet;
-  decode(packet, {.header_checksum = HeaderChecksum::Verify});
+  DecodeOptions options;
+  options.header_checksum = HeaderChecksum::Verify;
+  decode(packet, options);
   ASSERT_EQ(packet.verdict, Verdict::Tcp);
   EXPECT_EQ(packet.payload_length, 180U);
   EXPECT_EQ(check_tcp_checksum(packet), ChecksumResult::Good);
@@ -167,6 +169,18 @@ TEST(Defragmenter, AllTheBytesOfIp) {
   EXPECT_EQ(*outcome.datagram, d.whole());
 }
 
+// Its length field does not count the fixed header.
+TEST(Defragmenter, AllTheBytesOfIpv6AndNotOneMore) {
+  const Bytes segment = tcp_bytes6(65535);
+  Feeder feeder;
+  ASSERT_TRUE(feeder.add(ipv6_fragment(slice(segment, 0, 32000), 0, More::Yes)).held());
+  EXPECT_EQ(feeder.add(ipv6_fragment(Bytes(8, 'v'), 65528, More::No)).reject,
+            FragmentReject::TooLarge);
+  const Outcome outcome = feeder.add(ipv6_fragment(slice(segment, 32000, 33535), 32000, More::No));
+  ASSERT_TRUE(outcome.datagram);
+  EXPECT_EQ(*outcome.datagram, ipv6(segment));
+}
+
 TEST(Defragmenter, ConflictIsCountedAndTheDatagramSaysSo) {
   Datagram4 d(44);
   Feeder feeder;
@@ -257,13 +271,13 @@ INSTANTIATE_TEST_SUITE_P(
                     {40, 8, More::Yes},
                     FragmentReject::BeyondEnd,
                     Fate::Dropped}),
-    [](const auto& info) { return "Case" + std::to_string(info.index); });
+    [](const auto& row) { return "Case" + std::to_string(row.index); });
 
 TEST(Defragmenter, FragmentThatWasNotCapturedWholeIsRefused) {
   const Datagram4 d(64);
   Bytes frame = d.fragment({0, 32, More::Yes});
   const auto wire = static_cast<std::uint32_t>(frame.size());
-  frame.resize(frame.size() - 1);
+  frame.pop_back();
   Packet packet = packet_of(frame, LinkType::Raw);
   packet.wire_length = wire;
   decode(packet, {});

@@ -337,8 +337,8 @@ TEST(FragmentOverlap, TriplesDifferFromPairTablesAsOftenAsPublished) {
               wins = wins && pair_winner(policy, other, mine) == 'n';
             }
           }
-          if (wins || table[static_cast<std::size_t>(u)] < 0)
-            table[static_cast<std::size_t>(u)] = i;
+          int& winner = table[static_cast<std::size_t>(u)];
+          if (wins || winner < 0) winner = i;
         }
       }
       bool same = true;

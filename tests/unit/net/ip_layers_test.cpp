@@ -209,6 +209,10 @@ TEST(Ipv6, ChainsThatEndElsewhere) {
   EXPECT_EQ(verdict(ipv6(join({{6, 200}, zeros(30)}), 60)), Verdict::BadIpHeader);
   const Bytes cut_chain = ipv6({}, 60, {}, 200);
   EXPECT_EQ(snapped(cut_chain, 240).verdict, Verdict::TruncatedIp);
+  const Bytes whole = with_extensions(60, extension(6, 24));
+  const Bytes cut_inside(whole.begin(), whole.begin() + 56);
+  EXPECT_EQ(snapped(cut_inside, static_cast<std::uint32_t>(whole.size())).verdict,
+            Verdict::TruncatedIp);
 }
 
 TEST(Ipv6, Fragments) {

@@ -47,6 +47,14 @@ TEST(VdevSpecTest, TakesOutWhatCannotBeReadAndNamesIt) {
   }
 }
 
+TEST(VdevSpecTest, SaysWhenNothingIsLeft) {
+  const std::string bad = "--vdev=net_pcap0,rx_pcap=/nonexistent/a";
+  EXPECT_TRUE(check_vdev_files({"-l", "0", bad}).nothing_left);
+  EXPECT_FALSE(check_vdev_files({bad, "--vdev", "net_null0"}).nothing_left);
+  EXPECT_FALSE(check_vdev_files({bad, "-a", "0000:01:00.0"}).nothing_left);
+  EXPECT_FALSE(check_vdev_files({"-l", "0"}).nothing_left);
+}
+
 TEST(VdevSpecTest, LeavesVdevsWithoutCapturesAlone) {
   const std::vector<std::string> arguments = {"--vdev", "net_pcap0,rx_iface=lo", "--vdev",
                                               "net_ring0"};
