@@ -52,7 +52,7 @@ struct BenchFigures {
   std::uint64_t payload_bytes = 0;       ///< in the engine's timed packets
   std::uint64_t frame_bytes = 0;
   std::uint64_t connections = 0;  ///< begun in the engine's timed packets
-  std::uint64_t disturbed_passes = 0;  ///< left out, because the thread lost its core meanwhile
+  std::uint64_t disturbed_passes = 0;  ///< the thread lost its core: its CPU time counts
   bool balanced = false;          ///< the ledger, after the last connection ended
   std::uint64_t delivered_bytes = 0;
   std::uint64_t expected_bytes = 0;
@@ -79,7 +79,7 @@ class BenchWorker {
     std::uint64_t payload_bytes = 0;
     std::uint64_t frame_bytes = 0;
   };
-  bool measure_pass(Pass pass, std::size_t packets, const CycleCounter& cycles, Spent& spent);
+  void measure_pass(Pass pass, std::size_t packets, const CycleCounter& cycles, Spent& spent);
   void measure_chunk(std::size_t packets, const ChunkContent& content, const CycleCounter& cycles);
   void measure_stages(std::size_t packets, const CycleCounter& cycles);
   void run_front();

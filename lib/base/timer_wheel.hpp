@@ -174,7 +174,7 @@ class TimerWheel {
       nodes_[due.index].place = kUnarmed;
       const Timestamp deadline = policy.deadline(due.index);
       if (deadline > due.deadline) { // it was heard of since
-        if (draining_) {
+        if (draining_ || tick_of(deadline) <= current_) {
           push_due(due.index, policy);
         } else {
           arm(due.index, deadline);

@@ -25,6 +25,7 @@ Ledger& Ledger::operator+=(const Ledger& other) {
   tcp.payload_seen += other.tcp.payload_seen;
   add(tcp.fates, other.tcp.fates);
   add(tcp.anomalies, other.tcp.anomalies);
+  tcp.rooms_made += other.tcp.rooms_made;
   connections_created += other.connections_created;
   add(connections_closed, other.connections_closed);
   datagrams.fragments += other.datagrams.fragments;

@@ -171,8 +171,8 @@ void Shard::track_packet(Packet& packet) {
   const bool was_closing = c->has_any(connection_flags::kClosing);
   tracker_.on_segment(*c, s, direction_in(*c, packet), delivery_);
   // What may bring the deadline nearer; all else only postpones it, which the wheel finds out.
-  const bool began_closing = !was_closing && c->has_any(connection_flags::kClosing);
-  if (began_closing || s.flags.has_any(kSyn)) wheel_.arm(c->index, deadline_of(*c));
+  const bool turned = was_closing != c->has_any(connection_flags::kClosing);
+  if (turned || s.flags.has_any(kSyn)) wheel_.arm(c->index, deadline_of(*c));
 }
 
 bool Shard::passes_checksum(const Packet& packet, Connection* connection) {
@@ -210,7 +210,14 @@ bool Shard::begins_anew(const Connection& c, const Segment& s, Direction d) cons
   const SeqNum origin = talker.rcv_nxt - static_cast<std::uint32_t>(talker.offset);
   const bool repeated = talker.has_any(half_flags::kOriginKnown) && origin == first_data;
   if (repeated) return false;
-  if (c.has_any(connection_flags::kClosing)) return true;
+  if (c.has_any(connection_flags::kClosing)) {
+    // The answer to a SYN that a RST seemed to refuse: the client had not believed the RST.
+    const HalfConnection& listener = c.half[index_of(reverse(d))];
+    const bool answers = s.flags.has_any(kAck) && !talker.has_any(half_flags::kOriginKnown) &&
+                         listener.has_any(half_flags::kSynSeen) && listener.offset == 0 &&
+                         s.ack == listener.rcv_nxt;
+    return !answers;
+  }
   if (s.flags.has_any(kAck)) return false;
   const bool synchronised = c.has_any(connection_flags::kEstablished) ||
                             c.half[0].offset + c.half[1].offset > 0;
@@ -244,6 +251,7 @@ void Shard::flip_roles(Connection& c) {
   ConnectionOrigin& origin = origins_[c.index];
   constexpr char kCaseBit = 0x20;
   for (std::size_t i = 0; i < origin.history_length; ++i) origin.history[i] ^= kCaseBit;
+  origin.letters_seen = origin.letters_seen << 16 | origin.letters_seen >> 16;
   tracker_.add_letter(c, Direction::OriginatorToResponder, '^');
 }
 
@@ -327,8 +335,10 @@ Timestamp Shard::deadline_of(const Connection& c) const {
   if (c.has_any(connection_flags::kClosing)) {
     deadline = saturating_add(c.closing_clock, config_.closed_timeout);
   } else {
+    // Never later than idle, so that a handshake's end only postpones the deadline.
+    const Duration embryonic_timeout = std::min(config_.syn_timeout, config_.idle_timeout);
     deadline = saturating_add(c.last_clock,
-                              embryonic(c) ? config_.syn_timeout : config_.idle_timeout);
+                              embryonic(c) ? embryonic_timeout : config_.idle_timeout);
   }
   return std::min(deadline, tracker_.grace_deadline(c));
 }
@@ -382,7 +392,7 @@ void Shard::finish() {
 
 void Shard::note_limits() {
   const std::uint64_t cut = ledger_.tcp.fates[static_cast<std::size_t>(Fate::CutMemory)];
-  if (cut > 0) ledger_.reached(Limit::ReorderMemory);
+  if (cut + ledger_.tcp.rooms_made > 0) ledger_.reached(Limit::ReorderMemory);
 }
 
 void front(Burst& burst, const DecodeOptions& options) {

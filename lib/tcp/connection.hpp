@@ -5,6 +5,7 @@
 
 #include <array>
 #include <cstdint>
+#include <string_view>
 
 #include "base/slab_pool.hpp"
 #include "base/time.hpp"
@@ -104,12 +105,16 @@ struct alignas(64) Connection {
 };
 static_assert(sizeof(Connection) == 192, "three cache lines");
 
+/// Zeek's history letters that are kept.
+inline constexpr std::string_view kHistoryLetters = "SHADFRCGTW^";
+
 /// Written at the first packet, read when a record is made.
 struct ConnectionOrigin {
-  static constexpr std::size_t kLetters = 19;
+  static constexpr std::size_t kLetters = 15;
   Timestamp start;
   std::uint64_t first_packet;
   SeqNum first_sequence;
+  std::uint32_t letters_seen;  ///< bits of kHistoryLetters, the originator's in the low half
   std::uint8_t history_length;
   char history[kLetters];
 };

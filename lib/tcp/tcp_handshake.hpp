@@ -133,6 +133,7 @@ bool TcpTracker<Handler>::on_syn(Connection& c, const Segment& s, Direction d, H
     return false;
   }
   if (is_answer && !accept_syn_ack(c, s, d, out)) return false;
+  if (is_answer && c.has_any(connection_flags::kClosing)) reopen(c, d);
   if (!synchronised) {
     if (talker.has_any(half_flags::kSynSeen) && talker.rcv_nxt != first_data) {
       count(c, Anomaly::SynRetransmittedNewIsn);

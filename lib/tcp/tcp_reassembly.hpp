@@ -84,18 +84,22 @@ void TcpTracker<Handler>::on_text(Connection& c, const Segment& s, Direction d, 
   }
 }
 
-// Who goes on talking in order after its own RST did not send that RST.
 template <class Handler>
 void TcpTracker<Handler>::note_text_after_close(Connection& c, Direction d, StreamOffset begin) {
   if (c.close_reason != static_cast<std::uint8_t>(Closing::Rst)) return;
   count(c, Anomaly::DataAfterReset);
+  if (begin == c.half[index_of(d)].offset) reopen(c, d);
+}
+
+// Who goes on, in order, after its own RST did not send that RST.
+template <class Handler>
+void TcpTracker<Handler>::reopen(Connection& c, Direction d) {
   const unsigned own_reset = d == Direction::OriginatorToResponder
                                  ? connection_flags::kResetByOriginator
                                  : connection_flags::kResetByResponder;
-  if (c.has_any(own_reset) && begin == c.half[index_of(d)].offset) {
-    c.clear(connection_flags::kClosing | own_reset);
-    c.close_reason = static_cast<std::uint8_t>(Closing::None);
-  }
+  if (!c.has_any(own_reset)) return;
+  c.clear(connection_flags::kClosing | own_reset);
+  c.close_reason = static_cast<std::uint8_t>(Closing::None);
 }
 
 // Bytes at positions already announced: late where they were announced as missing.
@@ -191,6 +195,7 @@ template <class Handler>
 bool TcpTracker<Handler>::make_room(Connection& c, Direction d, Handler& out) {
   HalfConnection& h = c.half[index_of(d)];
   const HalfExtra* extra = find_half_extra(c, d);
+  ++counters_.rooms_made;
   if (h.has_any(half_flags::kQueued) && extra->queue.pages() >= settings_.pages_per_direction) {
     give_up_first_hole(c, d, HoleCause::Cut, out);
     return true;

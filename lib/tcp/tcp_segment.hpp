@@ -3,7 +3,6 @@
 #pragma once
 
 #include <algorithm>
-#include <cstring>
 
 #include "tcp/tcp_tracker.hpp"
 
@@ -24,18 +23,29 @@ void TcpTracker<Handler>::count(Connection& c, Anomaly a) {
 // Zeek's history: upper case for the originator, each letter once.
 template <class Handler>
 void TcpTracker<Handler>::add_letter(Connection& c, Direction d, char upper) {
-  const char letter =
-      d == Direction::OriginatorToResponder ? upper : static_cast<char>(upper | 0x20);
+  constexpr unsigned kResponderShift = 16;
+  static_assert(kHistoryLetters.size() <= kResponderShift);
+  const bool responder = d == Direction::ResponderToOriginator && upper != '^';
+  const auto place = static_cast<unsigned>(kHistoryLetters.find(upper));
+  const std::uint32_t bit = 1U << (place + (responder ? kResponderShift : 0U));
   ConnectionOrigin& origin = origins_[c.index];
-  if (std::memchr(origin.history, letter, origin.history_length) != nullptr) return;
+  if ((origin.letters_seen & bit) != 0) return;
+  origin.letters_seen |= bit;
+  const char letter = responder ? static_cast<char>(upper | 0x20) : upper;
   if (origin.history_length < ConnectionOrigin::kLetters) {
     origin.history[origin.history_length++] = letter;
     return;
   }
   ConnectionExtra* extra = extra_of(c);
   if (extra == nullptr || extra->history_length == extra->history.size()) return;
-  if (std::memchr(extra->history.data(), letter, extra->history_length) != nullptr) return;
   extra->history[extra->history_length++] = letter;
+}
+
+// The plain path's part of note_letters().
+template <class Handler>
+void TcpTracker<Handler>::note_first_letter(Connection& c, Direction d, unsigned letter) {
+  c.half[index_of(d)].set(letter);
+  add_letter(c, d, letter == half_flags::kLetterD ? 'D' : 'A');
 }
 
 template <class Handler>
@@ -163,6 +173,12 @@ void TcpTracker<Handler>::on_reset(Connection& c, const Segment& s, Direction d)
     if (!believed && s.flags.has_any(kAck) && listener.has_any(kSynSeen) && listener.offset == 0) {
       believed = s.ack == listener.snd_nxt;
     }
+  } else if (listener.has_any(kSynSeen) && !listener.has_any(kAckedBySyn) &&
+             !talker.has_any(kAcked)) {
+    // SYN-SENT: only what acknowledges the SYN counts (RFC 9293, 3.10.7.3).
+    believed = s.flags.has_any(kAck) &&
+               ((listener.rcv_nxt.at_or_before(s.ack) && s.ack.at_or_before(listener.snd_nxt)) ||
+                choose_candidate(listener, find_half_extra(c, reverse(d)), s.ack));
   }
   if (!believed) {
     count(c, Anomaly::ResetOutOfWindow);
@@ -191,6 +207,7 @@ void TcpTracker<Handler>::on_fin(Connection& c, const Segment& s, Direction d) {
   using enum half_flags::Bits;
   const SeqNum fin = s.data_seq() + s.length;
   if (!h.has_any(kOriginKnown)) {
+    if (c.has_any(connection_flags::kClosing)) return; // after a RST, and its start was not seen
     set_origin(c, d, s.data_seq());
   }
   const StreamOffset at = unwrap(fin, h.offset, h.rcv_nxt);

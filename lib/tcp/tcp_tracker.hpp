@@ -63,6 +63,7 @@ struct TcpCounters {
   std::uint64_t payload_seen = 0;
   std::array<std::uint64_t, kFateCount> fates{};
   std::array<std::uint64_t, kAnomalyCount> anomalies{};
+  std::uint64_t rooms_made = 0;  ///< holes given up because pages ran short
   void fate(Fate f, std::uint64_t bytes) { fates[static_cast<std::size_t>(f)] += bytes; }
 };
 
@@ -92,6 +93,8 @@ class TcpTracker {
       talker.snd_nxt = talker.rcv_nxt = talker.rcv_nxt + s.length;
       listener.snd_una = s.ack;
       note_window(talker, listener, s);
+      const unsigned letter = s.length > 0 ? half_flags::kLetterD : half_flags::kLetterA;
+      if (!talker.has_all(letter)) [[unlikely]] note_first_letter(c, d, letter);
       if (s.length > 0) {
         const StreamOffset at = talker.offset;
         talker.offset += s.length;
@@ -114,6 +117,7 @@ class TcpTracker {
 
   void count(Connection& c, Anomaly a);
   void add_letter(Connection& c, Direction d, char upper);
+  void note_first_letter(Connection& c, Direction d, unsigned letter);
   /// The rare state of a connection, taken now if need be; nullptr when the pool is exhausted.
   ConnectionExtra* extra_of(Connection& c);
   [[nodiscard]] const ConnectionExtra* find_extra(const Connection& c) const {
@@ -125,9 +129,8 @@ class TcpTracker {
   [[nodiscard]] bool is_plain(const HalfConnection& talker, const HalfConnection& listener,
                               const Segment& s) const {
     constexpr TcpFlags kOdd = kSyn | kFin | kRst | kUrg;
-    const unsigned letter = s.length > 0 ? half_flags::kLetterD : half_flags::kLetterA;
     return !s.flags.has_any(kOdd) && s.flags.has_any(kAck) &&
-           talker.has_all(half_flags::kFast | letter) && listener.has_all(half_flags::kFast) &&
+           talker.has_all(half_flags::kFast) && listener.has_all(half_flags::kFast) &&
            s.seq == talker.rcv_nxt && s.payload.size() == s.length && s.window != 0 &&
            s.ack.value() - listener.snd_una.value() <=
                listener.rcv_nxt.value() - listener.snd_una.value() &&
@@ -165,6 +168,7 @@ class TcpTracker {
 
   // --- bytes into order (tcp_reassembly.hpp)
   void on_text(Connection& c, const Segment& s, Direction d, Handler& out);
+  void reopen(Connection& c, Direction d);
   void note_text_after_close(Connection& c, Direction d, StreamOffset begin);
   void place(Connection& c, Direction d, StreamOffset begin, ByteView bytes, Handler& out);
   void hold(Connection& c, Direction d, StreamOffset begin, ByteView bytes, Handler& out);

@@ -1,7 +1,7 @@
-// The flow table by itself: lookups that hit and that miss, at loads of 25 to 60 % of the slots (the table
-// is made for no more),
-// one by one and in bursts whose memory is prefetched, as Shard does it. The table and its objects
-// are far larger than the caches; the keys asked for are in no order.
+// The flow table by itself: lookups that hit and that miss, at loads of 25 to 60 % of the slots
+// (the table is made for no more), one by one and in bursts whose memory is prefetched, as Shard
+// does it. The table and its objects are far larger than the caches; the keys asked for are in
+// no order.
 #include <benchmark/benchmark.h>
 
 #include <cstdint>

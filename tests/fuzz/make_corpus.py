@@ -1,0 +1,176 @@
+#!/usr/bin/env python3
+"""Makes tests/fuzz/corpus: small inputs of the fuzz targets, from the project's sample and from
+nothing. The same files every time as long as the sample is the same.
+
+usage: make_corpus.py [FOLDER]
+"""
+import gzip
+import pathlib
+import struct
+import sys
+
+import mutate_captures
+
+HERE = pathlib.Path(__file__).resolve().parent
+# Position of a link type in lib/net/links.def, counted from 1.
+LINKS = {line.split("(")[1].split(",")[0]: index for index, line in enumerate(
+    (line for line in (HERE.parents[1] / "lib" / "net" / "links.def").read_text().splitlines()
+     if line.startswith("LINK(")), 1)}
+
+RAW, ETHERNET = 1, 2                          # control bits of pipeline_fuzz
+RESPONDER, IPV6, OTHER, TAGGED, SHORT = 2, 4, 8, 16, 32
+FIN, SYN, RST, PSH, ACK, URG = 1, 2, 4, 8, 16, 32
+
+
+def checksum(data):
+    data += bytes(len(data) % 2)
+    total = sum(struct.unpack(f">{len(data) // 2}H", data))
+    while total >> 16:
+        total = (total & 0xffff) + (total >> 16)
+    return ~total & 0xffff
+
+
+def tcp(payload=b"hello", options=b"\x02\x04\x05\xb4\x01\x03\x03\x07\x04\x02\x00\x00"):
+    words = 5 + len(options) // 4
+    return struct.pack(">HHIIBBHHH", 40000, 80, 1000, 2000, words << 4, ACK | PSH, 64000, 0, 0) + \
+        options + payload
+
+
+def ipv4(body, protocol=6, offset=0, more=False):
+    header = struct.pack(">BBHHHBBH4s4s", 0x45, 0, 20 + len(body), 7, more << 13 | offset // 8, 64,
+                         protocol, 0, bytes((10, 0, 0, 1)), bytes((10, 0, 0, 2)))
+    return header[:10] + struct.pack(">H", checksum(header)) + header[12:] + body
+
+
+def ipv6(body, following=6):
+    ends = bytes.fromhex("20010db8000000000000000000000001" "20010db8000000000000000000000002")
+    return struct.pack(">IHBB", 6 << 28, len(body), following, 64) + ends + body
+
+
+def ethernet(body, kind=0x0800, tags=()):
+    ends = b"\x02\0\0\0\0\2" b"\x02\0\0\0\0\1"
+    return ends + b"".join(struct.pack(">HH", 0x8100, tag) for tag in tags) + \
+        struct.pack(">H", kind) + body
+
+
+def decode_inputs():
+    segment, v4, v6 = tcp(), ipv4(tcp()), ipv6(tcp())
+    snap = b"\xaa\xaa\x03\0\0\0"
+    frames = {
+        "ethernet-ipv4": ("Ethernet", ethernet(v4)),
+        "ethernet-ipv6": ("Ethernet", ethernet(v6, 0x86dd)),
+        "ethernet-padded": ("Ethernet", ethernet(ipv4(tcp(b"", b""))) + bytes(6)),
+        "two-tags": ("Ethernet", ethernet(v4, tags=(5, 6))),
+        "mpls": ("Ethernet", ethernet(struct.pack(">II", 16 << 12 | 64, 17 << 12 | 0x140) + v4,
+                                      0x8847)),
+        "pppoe": ("Ethernet", ethernet(struct.pack(">BBHHH", 0x11, 0, 1, len(v4) + 2, 0x21) + v4,
+                                       0x8864)),
+        "llc-snap": ("Ethernet", ethernet(snap + b"\x08\0" + v4, len(v4) + 8)),
+        "ipv6-extensions": ("Ethernet", ethernet(
+            ipv6(bytes((60, 0)) + bytes(6) + bytes((6, 1)) + bytes(14) + segment, 0), 0x86dd)),
+        "fragment": ("Ethernet", ethernet(ipv4(segment[:24], more=True))),
+        "ipv6-fragment": ("Ethernet", ethernet(
+            ipv6(struct.pack(">BBHI", 6, 0, 1, 9) + segment[:24], 44), 0x86dd)),
+        "options-garbage": ("Ethernet", ethernet(ipv4(tcp(options=b"\x05\x0a" + b"\x07" * 6)))),
+        "raw": ("Raw", v4),
+        "ipv6-raw": ("Ipv6", v6),
+        "null": ("Null", struct.pack("<I", 2) + v4),
+        "sll": ("LinuxSll", struct.pack(">HHH8sH", 0, 1, 6, b"\2\0\0\0\0\1\0\0", 0x0800) + v4),
+        "sll2": ("LinuxSll2", struct.pack(">HHIHBB8s", 0x86dd, 0, 2, 1, 0, 6,
+                                          b"\2\0\0\0\0\1\0\0") + v6),
+        "ppp": ("Ppp", b"\xff\x03\x00\x21" + v4),
+        "hdlc": ("CiscoHdlc", b"\x0f\0\x08\0" + v4),
+        "radiotap": ("Radiotap", bytes((0, 0, 8, 0, 0, 0, 0, 0, 8, 2)) + bytes(22) + snap +
+                     b"\x08\0" + v4),
+        "aggregate": ("Ieee80211", b"\x88\x02" + bytes(22) + b"\x80\0" + bytes(12) +
+                      struct.pack(">H", len(v4) + 8) + snap + b"\x08\0" + v4),
+    }
+    return {name: bytes((LINKS[link], 0)) + frame for name, (link, frame) in frames.items()}
+
+
+def step(control, flags, seq, ack, size, wait=64, window=250):
+    return struct.pack("<BBBhhBB", control, wait, flags, seq, ack, size, window)
+
+
+def raw(frame, wait=64):
+    return struct.pack("<BBH", RAW | ETHERNET, wait, len(frame)) + frame
+
+
+HANDSHAKE = step(0, SYN, 0, 0, 7) + step(RESPONDER, SYN | ACK, 0, 1, 9) + step(0, ACK, 1, 1, 0)
+CLOSE = step(0, FIN | ACK, 101, 1, 0) + step(RESPONDER, FIN | ACK, 1, 102, 0) + \
+    step(0, ACK, 102, 2, 0)
+PLAIN = bytes((0, 2, 60, 31))                 # settings
+
+
+def pipeline_inputs():
+    reordered = step(0, ACK, 61, 1, 40) + step(0, ACK, 31, 1, 30) + step(0, ACK, 1, 1, 30)
+    conflict = step(0, ACK, 41, 1, 60) + step(OTHER, ACK, 21, 1, 40) + step(0, ACK, 1, 1, 40)
+    syn_data = step(0, SYN, 0, 0, 12) + step(RESPONDER, SYN | ACK, 0, 13, 0) + \
+        step(0, ACK, 13, 1, 9)
+    lossy = step(0, ACK, 31, 1, 70) + b"".join(step(RESPONDER, ACK, 1, 101, 0, wait=191)
+                                              for _ in range(12))
+    whole = tcp(b"x" * 64)
+    fragments = raw(ethernet(ipv4(whole[:48], more=True))) + raw(ethernet(ipv4(whole[48:],
+                                                                             offset=48)))
+    sample = b"".join(raw(frame) for _, _, frame in mutate_captures.sample_records()[:24]
+                      if len(frame) < 400)
+    return {
+        "in-order": PLAIN + HANDSHAKE + step(0, PSH | ACK, 1, 1, 100) + CLOSE,
+        "reordered": PLAIN + HANDSHAKE + reordered + CLOSE,
+        "conflict-first": bytes((1, 2, 60, 31)) + HANDSHAKE + conflict + CLOSE,
+        "conflict-last": bytes((2, 2, 60, 0)) + HANDSHAKE + conflict + CLOSE,
+        "depth": bytes((0x40, 20, 60, 6)) + HANDSHAKE + reordered + CLOSE,
+        "one-page": bytes((0, 0, 60, 31)) + HANDSHAKE + reordered + CLOSE,
+        "data-on-syn": PLAIN + syn_data,
+        "loss": PLAIN + HANDSHAKE + lossy + CLOSE,
+        "mid-stream": PLAIN + reordered + step(RESPONDER, ACK, 1, 101, 50, wait=200),
+        "reset": PLAIN + HANDSHAKE + step(0, RST, 1, 0, 0) + HANDSHAKE,
+        "reuse": PLAIN + HANDSHAKE + CLOSE + step(0, SYN, 5000, 0, 0, wait=220),
+        "ipv6-tagged": PLAIN + step(IPV6 | TAGGED, SYN, 0, 0, 0) +
+            step(IPV6 | TAGGED, ACK, 1, 1, 255) + step(IPV6 | TAGGED, ACK, 2001, 1, 33),
+        "snapped": PLAIN + HANDSHAKE + step(SHORT, ACK, 1, 1, 100) + CLOSE,
+        "urgent": PLAIN + HANDSHAKE + step(0, URG | ACK, 1, 1, 100) + CLOSE,
+        "table-full": bytes((0x80, 2, 60, 31)) + b"".join(step(port << 6, SYN, 0, 0, 0)
+                                                         for port in range(4)),
+        "fragments": PLAIN + HANDSHAKE + fragments,
+        "sample": PLAIN + sample,
+    }
+
+
+def modified_pcap(records):
+    """Alexey Kuznetsov's: eight bytes more before each frame."""
+    header = struct.pack("<I", 0xa1b2cd34) + mutate_captures.pcap([], "<")[4:]
+    return header + b"".join(
+        struct.pack("<4IIHBB", seconds, fraction, len(frame), len(frame), 2, 0x0800, 0, 0) + frame
+        for seconds, fraction, frame in records)
+
+
+def capture_inputs():
+    records = [record for record in mutate_captures.sample_records()[:16]
+               if len(record[2]) < 300]
+    little = mutate_captures.pcapng(records, "<")
+    return {
+        "pcap": mutate_captures.pcap(records, "<"),
+        "pcap-swapped": mutate_captures.pcap(records, ">"),
+        "pcap-nanoseconds": struct.pack("<I", 0xa1b23c4d) + mutate_captures.pcap(records,
+                                                                                 "<")[4:],
+        "pcap-modified": modified_pcap(records),
+        "pcapng": little,
+        "pcapng-swapped": mutate_captures.pcapng(records, ">"),
+        "pcapng-sections": little + mutate_captures.pcapng(records[:3], ">"),
+        "gzip": gzip.compress(little, mtime=0),
+        "header-only": mutate_captures.pcap([], "<"),
+    }
+
+
+def main():
+    folder = pathlib.Path(sys.argv[1]) if sys.argv[1:] else HERE / "corpus"
+    for target, inputs in (("decode", decode_inputs()), ("pipeline", pipeline_inputs()),
+                           ("capture", capture_inputs())):
+        (folder / target).mkdir(parents=True, exist_ok=True)
+        for name, data in inputs.items():
+            (folder / target / name).write_bytes(data)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,85 @@
+// Frames through the two halves of the data path and one Shard, burst by burst: what a worker
+// does, without threads and sources. Frames live until their burst was tracked and are then
+// overwritten, so that a view that is kept too long is found out.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <vector>
+
+#include "net/packet_clock_rule.hpp"
+#include "pipeline/shard.hpp"
+#include "support/packet_builder.hpp"
+
+namespace flowloom::test {
+
+/// Small limits, so that building a Shard costs next to nothing.
+inline ShardConfig small_config() {
+  ShardConfig config;
+  config.max_flows = 64;
+  config.reorder_bytes = std::uint64_t{4} << 20;
+  return config;
+}
+
+class ShardRunner {
+ public:
+  ShardRunner(const ShardConfig& config, StreamConsumer& consumer, std::uint32_t burst = kBurstMax)
+      : shard_(config, consumer), options_{config.seed} {
+    burst_.limit = burst;
+    frames_.reserve(burst);
+  }
+
+  void feed(Frame frame) {
+    clock_ = rule_.advance(frame.stamp);
+    frames_.push_back(std::move(frame));
+    const Frame& kept = frames_.back();
+    Packet& packet = burst_.packets[burst_.size++];
+    packet = Packet{};
+    packet.frame = kept.bytes.data();
+    packet.stamp = kept.stamp;
+    packet.clock = clock_;
+    packet.number = ++number_;
+    packet.captured = static_cast<std::uint32_t>(kept.bytes.size());
+    packet.wire_length = kept.wire_length == 0 ? packet.captured : kept.wire_length;
+    packet.flags = packet.captured < packet.wire_length ? packet_flags::kSnapped : std::uint8_t{0};
+    packet.link = LinkType::Ethernet;
+    packet.verdict = Verdict::Tcp;
+    if (burst_.size == burst_.limit) flush();
+  }
+
+  void flush() {
+    if (burst_.size == 0) return;
+    front(burst_, options_);
+    shard_.track(burst_);
+    for (Frame& frame : frames_) std::fill(frame.bytes.begin(), frame.bytes.end(), kPoison);
+    frames_.clear();
+    burst_.size = 0;
+  }
+
+  /// Lets time pass without a packet.
+  void advance_clock(Timestamp clock) {
+    flush();
+    shard_.advance_clock(clock);
+  }
+
+  void finish() {
+    flush();
+    shard_.finish();
+  }
+
+  [[nodiscard]] Shard& shard() { return shard_; }
+  [[nodiscard]] const Ledger& ledger() const { return shard_.ledger(); }
+
+ private:
+  static constexpr std::uint8_t kPoison = 0xdb;
+
+  Shard shard_;
+  DecodeOptions options_;
+  PacketClockRule rule_;
+  Timestamp clock_;
+  Burst burst_;
+  std::vector<Frame> frames_;
+  std::uint64_t number_ = 0;
+};
+
+}  // namespace flowloom::test

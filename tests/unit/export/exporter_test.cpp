@@ -1,0 +1,252 @@
+// The exporter's messages: nothing of a connection gets lost between them, whatever the memory.
+// A connection is told as random data and gaps; a model remembers what was told.
+#include "export/exporter.hpp"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <cstring>
+#include <map>
+#include <random>
+#include <string>
+#include <thread>
+#include <vector>
+
+namespace flowloom {
+namespace {
+
+constexpr auto kOrig = Direction::OriginatorToResponder;
+constexpr auto kResp = Direction::ResponderToOriginator;
+
+class FakeView final : public ConnectionView {
+ public:
+  std::uint32_t current = 0;
+  [[nodiscard]] std::uint32_t handle() const override { return current; }
+  void describe(ConnectionRecord& record) const override { describe_other(current, record); }
+  void describe_other(std::uint32_t handle, ConnectionRecord& record) const override {
+    record = ConnectionRecord{};
+    record.first_packet = handle + 1; // tells connections apart in their messages
+  }
+};
+
+/// Bytes at their offsets, and gaps, of one direction.
+struct Told {
+  std::map<StreamOffset, std::uint8_t> bytes;
+  std::vector<std::pair<StreamOffset, std::int64_t>> gaps;
+  friend bool operator==(const Told&, const Told&) = default;
+};
+using Connection = std::array<Told, 2>;
+
+/// What a writer makes of messages: the position runs from data_offset, jumping over gaps.
+class Receiver {
+ public:
+  void take(const StreamMessage& message) {
+    const std::uint64_t id = message.record.first_packet;
+    EXPECT_EQ(message.first, connections_.count(id) == 0) << "connection " << id;
+    for (unsigned i = 0; i < 2; ++i) take(message, i, connections_[id][i]);
+    if (message.kind == StreamMessage::Kind::Close) ++closed_;
+    ++messages_;
+  }
+  [[nodiscard]] const Connection& connection(std::uint32_t handle) {
+    return connections_[handle + 1];
+  }
+  [[nodiscard]] std::size_t messages() const { return messages_; }
+  [[nodiscard]] std::size_t closed() const { return closed_; }
+
+ private:
+  static std::vector<Gap> gaps_of(const BlockChain& chain) {
+    std::vector<Gap> gaps;
+    for (ExportBlock* block = chain.first; block != nullptr; block = block->next) {
+      EXPECT_EQ(0u, block->used % sizeof(Gap)) << "a gap straddles two blocks";
+      for (std::size_t at = 0; at + sizeof(Gap) <= block->used; at += sizeof(Gap)) {
+        Gap gap;
+        std::memcpy(&gap, block->data() + at, sizeof gap);
+        gaps.push_back(gap);
+      }
+    }
+    return gaps;
+  }
+  static void take(const StreamMessage& message, unsigned i, Told& told) {
+    const std::vector<Gap> gaps = gaps_of(message.gaps[i]);
+    auto gap = gaps.begin();
+    StreamOffset position = message.data_offset[i];
+    const auto jump = [&] {
+      for (; gap != gaps.end() && gap->offset == position; ++gap) position += gap->length;
+    };
+    for (ExportBlock* block = message.data[i].first; block != nullptr; block = block->next) {
+      for (const std::uint8_t byte : block->bytes()) {
+        jump();
+        EXPECT_TRUE(told.bytes.emplace(position, byte).second) << "two bytes at " << position;
+        ++position;
+      }
+    }
+    jump();
+    EXPECT_TRUE(gap == gaps.end()) << "a gap at " << gap->offset << " is out of place";
+    for (const Gap& g : gaps) told.gaps.emplace_back(g.offset, g.length);
+  }
+
+  std::map<std::uint64_t, Connection> connections_;
+  std::size_t messages_ = 0;
+  std::size_t closed_ = 0;
+};
+
+/// Tells an exporter of connections and remembers what was told.
+class Teller {
+ public:
+  Teller(Exporter& exporter, std::uint32_t connections)
+      : exporter_(exporter), slots_(connections), told_(connections), offsets_(connections) {}
+
+  void data(std::uint32_t connection, Direction d, std::size_t size) {
+    std::vector<std::uint8_t> bytes(size);
+    StreamOffset& offset = offsets_[connection][index_of(d)];
+    for (std::size_t i = 0; i < size; ++i) {
+      bytes[i] = static_cast<std::uint8_t>(random_());
+      told_[connection][index_of(d)].bytes[offset + static_cast<StreamOffset>(i)] = bytes[i];
+    }
+    view_.current = connection;
+    exporter_.on_data(next_key(), view_, slots_[connection], d, offset, bytes);
+    offset += static_cast<StreamOffset>(size);
+  }
+  void gap(std::uint32_t connection, Direction d, std::int64_t length) {
+    StreamOffset& offset = offsets_[connection][index_of(d)];
+    told_[connection][index_of(d)].gaps.emplace_back(offset, length);
+    view_.current = connection;
+    exporter_.on_gap(next_key(), view_, slots_[connection], d,
+                     {offset, length, GapCause::CaptureLoss});
+    offset += length;
+  }
+  void close_all() {
+    for (std::uint32_t i = 0; i < slots_.size(); ++i) {
+      view_.current = i;
+      exporter_.on_close(next_key(), view_, slots_[i]);
+    }
+    exporter_.finish();
+  }
+  [[nodiscard]] const Connection& told(std::uint32_t connection) const { return told_[connection]; }
+  std::mt19937& random() { return random_; }
+
+ private:
+  EventKey next_key() { return {from_nanoseconds(0), ++number_, 0}; }
+
+  Exporter& exporter_;
+  FakeView view_;
+  std::mt19937 random_{20240607};
+  std::vector<ConsumerSlot> slots_;
+  std::vector<Connection> told_;
+  std::vector<std::array<StreamOffset, 2>> offsets_;
+  std::uint64_t number_ = 0;
+};
+
+/// The writer's thread: receives until the exporter has finished.
+void receive_all(Exporter& exporter, Receiver& receiver) {
+  for (;;) {
+    const bool finished = exporter.finished();
+    StreamMessage* messages[16];
+    const std::uint32_t count = exporter.receive(messages, 16);
+    for (std::uint32_t i = 0; i < count; ++i) {
+      receiver.take(*messages[i]);
+      exporter.return_message(messages[i]);
+    }
+    if (count == 0 && finished) return;
+    if (count == 0) std::this_thread::yield();
+  }
+}
+
+void expect_same(const Connection& told, const Connection& received, std::uint32_t connection) {
+  for (unsigned i = 0; i < 2; ++i) {
+    SCOPED_TRACE("connection " + std::to_string(connection) + ", side " + std::to_string(i));
+    EXPECT_EQ(told[i].gaps, received[i].gaps);
+    EXPECT_TRUE(told[i].bytes == received[i].bytes);
+  }
+}
+
+struct Case {
+  const char* name;
+  std::uint64_t memory;
+  std::uint32_t connections;
+  std::uint32_t events;
+  std::size_t data_max;
+  unsigned gaps_in_ten;  ///< events that are gaps
+};
+
+class ExporterCase : public testing::TestWithParam<Case> {};
+
+TEST_P(ExporterCase, EveryByteAndGapArrivesInItsPlace) {
+  const Case& c = GetParam();
+  ExporterConfig config;
+  config.max_flows = c.connections;
+  config.memory = c.memory;
+  config.messages = 64;
+  Exporter exporter(config);
+  Receiver receiver;
+  std::thread writer([&] { receive_all(exporter, receiver); });
+  Teller teller(exporter, c.connections);
+  std::mt19937& random = teller.random();
+  for (std::uint32_t i = 0; i < c.events; ++i) {
+    const std::uint32_t connection = random() % c.connections;
+    const Direction d = random() % 2 == 0 ? kOrig : kResp;
+    if (random() % 10 < c.gaps_in_ten) {
+      teller.gap(connection, d, 1 + random() % 3000);
+    } else {
+      teller.data(connection, d, 1 + random() % c.data_max);
+    }
+    if (i % 32 == 0) exporter.on_watermark({from_nanoseconds(0), i, 0});
+  }
+  teller.close_all();
+  writer.join();
+  EXPECT_EQ(c.connections, receiver.closed());
+  for (std::uint32_t i = 0; i < c.connections; ++i) {
+    expect_same(teller.told(i), receiver.connection(i), i);
+  }
+}
+
+// The scarce ones have less room than their connections, or a single one, want to gather: an
+// exporter that waited for memory that only it holds would hang here.
+INSTANTIATE_TEST_SUITE_P(
+    Memory, ExporterCase,
+    testing::Values(Case{"Plenty", 16 << 20, 20, 3000, 1460, 2},
+                    Case{"MostlyGaps", 16 << 20, 3, 6000, 3, 9},
+                    Case{"Scarce", 64 << 10, 50, 4000, 1460, 1},
+                    Case{"ScarceAndGaps", 16 << 10, 40, 6000, 3, 9},
+                    Case{"OneConnection", 8 << 10, 1, 400, 20000, 2},
+                    Case{"NoMemoryToSpeakOf", 1, 10, 2000, 9000, 3}),
+    [](const auto& info) { return std::string(info.param.name); });
+
+// Sixty-four blocks of gaps used to be the end of the list.
+TEST(Exporter, ListsEveryGapOfAConnectionWithMany) {
+  ExporterConfig config;
+  config.max_flows = 1;
+  config.memory = std::uint64_t{16} << 20;
+  Exporter exporter(config);
+  Teller teller(exporter, 1);
+  constexpr std::uint32_t kGaps = 20'000;
+  for (std::uint32_t i = 0; i < kGaps; ++i) {
+    teller.data(0, kOrig, 1);
+    teller.gap(0, kOrig, 10);
+  }
+  teller.close_all();
+  Receiver receiver;
+  receive_all(exporter, receiver);
+  ASSERT_EQ(kGaps, receiver.connection(0)[0].gaps.size());
+  expect_same(teller.told(0), receiver.connection(0), 0);
+}
+
+TEST(Exporter, AConnectionThatFitsIsOneMessage) {
+  ExporterConfig config;
+  config.max_flows = 1;
+  Exporter exporter(config);
+  Teller teller(exporter, 1);
+  for (int i = 0; i < 10; ++i) {
+    teller.data(0, kOrig, 1460);
+    teller.gap(0, kResp, 5);
+  }
+  teller.close_all();
+  Receiver receiver;
+  receive_all(exporter, receiver);
+  EXPECT_EQ(1u, receiver.messages());
+  EXPECT_FALSE(exporter.was_pressed());
+  expect_same(teller.told(0), receiver.connection(0), 0);
+}
+
+}  // namespace
+}  // namespace flowloom

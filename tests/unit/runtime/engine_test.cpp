@@ -1,0 +1,394 @@
+// The engine: messages in the same order and with the same content for any number of workers and
+// any burst size; nothing is lost with little memory, a slow writer or a late worker; an early
+// stop leaves a ledger that balances.
+#include "runtime/engine.hpp"
+
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <map>
+#include <memory>
+#include <random>
+#include <sstream>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "io/memory_source.hpp"
+#include "support/random_conversations.hpp"
+#include "support/recording_consumer.hpp"
+
+namespace flowloom::test {
+namespace {
+
+using std::chrono::milliseconds;
+
+const Timestamp kBase = from_nanoseconds(1'700'000'000'000'000'000);
+
+std::string bytes_of(const BlockChain& chain) {
+  std::string bytes;
+  for (const ExportBlock* block = chain.first; block != nullptr; block = block->next) {
+    bytes.append(reinterpret_cast<const char*>(block->data()), block->used);
+  }
+  EXPECT_EQ(bytes.size(), chain.bytes);
+  return bytes;
+}
+
+std::string text_of(const Endpoint& e) {
+  return to_string(e.address) + " " + std::to_string(e.port);
+}
+
+/// What a connection came to, put together from its messages.
+struct Received {
+  std::string bytes[2];
+  std::vector<Gap> gaps[2];
+  int messages = 0;
+  bool closed = false;
+  ConnectionRecord record;
+};
+
+/// Remembers every message as text and by connection.
+class RecordingWriter final : public MessageWriter {
+ public:
+  explicit RecordingWriter(milliseconds delay = milliseconds{0}) : delay_(delay) {}
+
+  void write(std::vector<StreamMessage*>& messages, WriterInlet& inlet) override {
+    for (StreamMessage* message : messages) {
+      std::this_thread::sleep_for(delay_);
+      add(*message);
+      inlet.done(message);
+    }
+  }
+  void idle() override {}
+  void finish() override { finished_ = true; }
+
+  [[nodiscard]] const std::string& text() const { return text_; }
+  [[nodiscard]] bool finished() const { return finished_; }
+  [[nodiscard]] bool in_order() const { return in_order_; }
+  /// By the number of the first packet.
+  [[nodiscard]] const std::map<std::uint64_t, Received>& connections() const {
+    return connections_;
+  }
+
+ private:
+  void add(const StreamMessage& message) {
+    in_order_ = in_order_ && (text_.empty() || last_ <= message.key);
+    last_ = message.key;
+    Received& c = connections_[message.record.first_packet];
+    EXPECT_EQ(message.first, c.messages == 0);
+    EXPECT_FALSE(c.closed);
+    ++c.messages;
+    std::ostringstream out;
+    out << (message.key.clock - kBase).count() << " " << message.key.number << "."
+        << message.key.sub << (message.kind == StreamMessage::Kind::Close ? " close " : " more ")
+        << text_of(message.record.sides[0].endpoint) << " "
+        << text_of(message.record.sides[1].endpoint) << " " << to_text(message.record, kBase);
+    for (unsigned d = 0; d < 2; ++d) {
+      const std::string bytes = bytes_of(message.data[d]);
+      const std::string gaps = bytes_of(message.gaps[d]);
+      c.bytes[d] += bytes;
+      for (std::size_t at = 0; at < gaps.size(); at += sizeof(Gap)) {
+        c.gaps[d].push_back(load_native<Gap>(gaps.data() + at));
+        out << " gap " << c.gaps[d].back().offset << "+" << c.gaps[d].back().length;
+      }
+      out << " [" << message.data_offset[d] << " " << bytes.size() << " "
+          << std::hash<std::string>{}(bytes) << "]";
+    }
+    text_ += out.str() + "\n";
+    if (message.kind != StreamMessage::Kind::Close) return;
+    c.closed = true;
+    c.record = message.record;
+  }
+
+  const milliseconds delay_;
+  std::string text_;
+  bool finished_ = false;
+  bool in_order_ = true;
+  EventKey last_;
+  std::map<std::uint64_t, Received> connections_;
+};
+
+/// Starts the worker of this index late: the others run ahead as far as the rings allow.
+class LateLauncher final : public Launcher {
+ public:
+  LateLauncher(unsigned late, milliseconds delay) : late_(late), delay_(delay) {}
+  void launch(Role role, unsigned index, std::function<void()> body) override {
+    const bool late = role == Role::Worker && index == late_;
+    threads_.launch(role, index, [this, late, body = std::move(body)] {
+      if (late) std::this_thread::sleep_for(delay_);
+      body();
+    });
+  }
+  void join() override { threads_.join(); }
+
+ private:
+  unsigned late_;
+  milliseconds delay_;
+  ThreadLauncher threads_;
+};
+
+/// Another source that calls back at one of its packets.
+class TappedSource final : public PacketSource {
+ public:
+  TappedSource(PacketSource& source, std::uint64_t at, std::function<void()> call)
+      : source_(source), at_(at), call_(std::move(call)) {}
+  SourceState receive(Burst& burst) override {
+    const SourceState state = source_.receive(burst);
+    if (burst.size > 0 && burst.packets[0].number >= at_ && call_) {
+      call_();
+      call_ = nullptr;
+    }
+    return state;
+  }
+  void release(Burst& burst) override { source_.release(burst); }
+  [[nodiscard]] SourceStats stats() const override { return source_.stats(); }
+
+ private:
+  PacketSource& source_;
+  std::uint64_t at_;
+  std::function<void()> call_;
+};
+
+std::vector<Conversation> conversations(std::uint32_t count, const TrafficShape& shape,
+                                        std::uint64_t seed) {
+  std::mt19937_64 random(seed);
+  std::vector<Conversation> all;
+  for (std::uint32_t n = 0; n < count; ++n) all.push_back(make_conversation(n, shape, random));
+  return all;
+}
+
+std::vector<MemoryFrame> frames_of(const std::vector<Conversation>& all, Duration step,
+                                   std::uint64_t seed) {
+  std::mt19937_64 random(seed);
+  std::vector<MemoryFrame> frames;
+  for (Frame& frame : interleaved(all, step, random)) {
+    frames.push_back({.stamp = frame.stamp, .bytes = std::move(frame.bytes)});
+  }
+  // Not everything is TCP.
+  for (std::size_t i = 5; i < frames.size(); i += 50) {
+    frames.insert(frames.begin() + static_cast<std::ptrdiff_t>(i),
+                  {.stamp = frames[i].stamp, .bytes = std::vector<std::uint8_t>(20, 0)});
+  }
+  return frames;
+}
+
+EngineSettings settings(unsigned workers, std::uint32_t burst) {
+  EngineSettings s;
+  s.shard.max_flows = 8000;
+  s.shard.reorder_bytes = std::uint64_t{64} << 20;
+  s.workers = workers;
+  s.burst = burst;
+  s.export_memory = std::uint64_t{64} << 20;
+  return s;
+}
+
+void run(Engine& engine, Launcher& launcher) {
+  engine.run(launcher, milliseconds{1000}, [](const Progress&) {});
+}
+
+void expect_sound(const Engine& engine, const RecordingWriter& writer) {
+  EXPECT_TRUE(engine.ledger().balances());
+  EXPECT_TRUE(writer.finished());
+  EXPECT_TRUE(writer.in_order());
+  EXPECT_EQ(engine.ledger().connections_created, writer.connections().size());
+  std::uint64_t delivered = 0;
+  for (const auto& [number, c] : writer.connections()) {
+    EXPECT_TRUE(c.closed);
+    for (unsigned d = 0; d < 2; ++d) {
+      const SideRecord& side = c.record.sides[d];
+      EXPECT_EQ(side.stream_bytes, c.bytes[d].size());
+      EXPECT_EQ(side.gap_count, c.gaps[d].size());
+      delivered += c.bytes[d].size();
+    }
+  }
+  EXPECT_EQ(engine.ledger().tcp.fates[static_cast<std::size_t>(Fate::Delivered)], delivered);
+}
+
+/// Bytes of every connection against what was sent.
+void expect_truth(const RecordingWriter& writer, const std::vector<Conversation>& all) {
+  std::map<Endpoint, const Conversation*> by_originator;
+  for (const Conversation& c : all) by_originator[c.originator] = &c;
+  ASSERT_EQ(writer.connections().size(), all.size());
+  for (const auto& [number, received] : writer.connections()) {
+    const Conversation& c = *by_originator.at(received.record.sides[0].endpoint);
+    for (unsigned d = 0; d < 2; ++d) {
+      std::vector<bool> missing(c.streams[d].bytes.size(), false);
+      for (const Gap& gap : received.gaps[d]) {
+        for (StreamOffset i = gap.offset; i < gap.offset + gap.length; ++i) {
+          missing.at(static_cast<std::size_t>(i)) = true;
+        }
+      }
+      std::string expected;
+      for (std::size_t i = 0; i < missing.size(); ++i) {
+        ASSERT_EQ(missing[i], !c.streams[d].captured[i]);
+        if (!missing[i]) expected += c.streams[d].bytes[i];
+      }
+      ASSERT_TRUE(received.bytes[d] == expected);
+    }
+  }
+}
+
+TEST(Engine, SameMessagesForAnyWorkersAndBursts) {
+  const auto all = conversations(400, {.loss_percent = 5}, 1);
+  const std::vector<MemoryFrame> frames = frames_of(all, std::chrono::microseconds{200}, 2);
+  std::string first;
+  for (const unsigned workers : {1U, 2U, 4U}) {
+    for (const std::uint32_t burst : {32U, 1U, 7U}) {
+      SCOPED_TRACE(std::to_string(workers) + " workers, burst " + std::to_string(burst));
+      MemorySource source(frames);
+      RecordingWriter writer;
+      Engine engine(settings(workers, burst), {&source}, &writer);
+      ThreadLauncher launcher;
+      run(engine, launcher);
+      expect_sound(engine, writer);
+      expect_truth(writer, all);
+      EXPECT_EQ(engine.ledger().received, frames.size());
+      EXPECT_EQ(source.released(), frames.size());
+      if (first.empty()) first = writer.text();
+      ASSERT_EQ(writer.text(), first);
+    }
+  }
+}
+
+// Short time-outs: timers end connections on workers that see no packets for long.
+TEST(Engine, SameTimeOutsForAnyWorkers) {
+  const auto all = conversations(300, {.stream_bytes_max = 300}, 3);
+  const std::vector<MemoryFrame> frames = frames_of(all, milliseconds{20}, 4);
+  std::string first;
+  for (const unsigned workers : {1U, 2U, 4U}) {
+    for (const std::uint32_t burst : {32U, 1U}) {
+      MemorySource source(frames);
+      RecordingWriter writer;
+      EngineSettings s = settings(workers, burst);
+      s.shard.idle_timeout = std::chrono::seconds{2};
+      s.shard.syn_timeout = milliseconds{300};
+      s.shard.closed_timeout = milliseconds{500};
+      Engine engine(s, {&source}, &writer);
+      ThreadLauncher launcher;
+      run(engine, launcher);
+      expect_sound(engine, writer);
+      if (first.empty()) first = writer.text();
+      ASSERT_EQ(writer.text(), first) << workers << " workers, burst " << burst;
+    }
+  }
+}
+
+TEST(Engine, ALateWorkerHoldsUpNobodyForEver) {
+  const auto all = conversations(300, {}, 5);
+  const std::vector<MemoryFrame> frames = frames_of(all, std::chrono::microseconds{200}, 6);
+  ASSERT_GT(frames.size(), 4 * 2048u); // more than the rings hold
+  std::string first;
+  for (const unsigned late : {9U, 0U, 3U}) { // 9: nobody
+    MemorySource source(frames);
+    RecordingWriter writer;
+    Engine engine(settings(4, 32), {&source}, &writer);
+    LateLauncher launcher(late, milliseconds{150});
+    run(engine, launcher);
+    expect_sound(engine, writer);
+    expect_truth(writer, all);
+    if (first.empty()) first = writer.text();
+    EXPECT_EQ(writer.text(), first);
+  }
+}
+
+TEST(Engine, NothingIsLostWithLittleExportMemoryAndASlowWriter) {
+  const auto all = conversations(
+      40, {.stream_bytes_max = 400000, .segment_bytes_max = 1460, .loss_percent = 3}, 7);
+  const std::vector<MemoryFrame> frames = frames_of(all, std::chrono::microseconds{50}, 8);
+  for (const unsigned workers : {1U, 2U, 4U}) {
+    SCOPED_TRACE(std::to_string(workers) + " workers");
+    MemorySource source(frames);
+    RecordingWriter writer(milliseconds{1});
+    EngineSettings s = settings(workers, 32);
+    s.export_memory = std::uint64_t{1} << 20;
+    Engine engine(s, {&source}, &writer);
+    ThreadLauncher launcher;
+    run(engine, launcher);
+    expect_sound(engine, writer);
+    expect_truth(writer, all);
+  }
+}
+
+TEST(Engine, SmallReorderMemoryStaysSound) {
+  const auto all = conversations(
+      60, {.stream_bytes_max = 60000, .segment_bytes_max = 1460, .reorder_distance = 40}, 9);
+  const std::vector<MemoryFrame> frames = frames_of(all, std::chrono::microseconds{50}, 10);
+  for (const unsigned workers : {1U, 2U}) {
+    MemorySource source(frames);
+    RecordingWriter writer;
+    EngineSettings s = settings(workers, 32);
+    s.shard.reorder_bytes = 1;
+    Engine engine(s, {&source}, &writer);
+    ThreadLauncher launcher;
+    run(engine, launcher);
+    expect_sound(engine, writer);
+  }
+}
+
+TEST(Engine, StopsEarlyWithABalancedLedger) {
+  const auto all = conversations(300, {}, 11);
+  const std::vector<MemoryFrame> frames = frames_of(all, std::chrono::microseconds{200}, 12);
+  for (const unsigned workers : {1U, 2U, 4U}) {
+    SCOPED_TRACE(std::to_string(workers) + " workers");
+    MemorySource source(frames);
+    RecordingWriter writer;
+    std::unique_ptr<Engine> engine;
+    TappedSource tapped(source, frames.size() / 2, [&engine] { engine->stop(); });
+    engine = std::make_unique<Engine>(settings(workers, 7),
+                                      std::vector<PacketSource*>{&tapped}, &writer);
+    ThreadLauncher launcher;
+    run(*engine, launcher);
+    expect_sound(*engine, writer);
+    EXPECT_LT(engine->ledger().received, frames.size());
+    EXPECT_GT(engine->ledger().received, frames.size() / 2 - 100);
+    EXPECT_GT(writer.connections().size(), 0u);
+  }
+}
+
+// Hardware queues: each worker has a source of its own.
+TEST(Engine, SourcesOfTheirOwn) {
+  const auto left = conversations(100, {}, 13);
+  const auto right = conversations(100, {}, 14);
+  MemorySource a(frames_of(left, std::chrono::microseconds{200}, 15));
+  MemorySource b(frames_of(right, std::chrono::microseconds{200}, 16));
+  RecordingWriter writer;
+  Engine engine(settings(2, 32), {&a, &b}, &writer);
+  ThreadLauncher launcher;
+  run(engine, launcher);
+  EXPECT_TRUE(engine.ledger().balances());
+  EXPECT_EQ(writer.connections().size(), 200u);
+}
+
+TEST(Engine, CountsWithoutAWriter) {
+  const auto all = conversations(100, {}, 17);
+  const std::vector<MemoryFrame> frames = frames_of(all, std::chrono::microseconds{200}, 18);
+  for (const unsigned workers : {1U, 3U}) {
+    MemorySource source(frames);
+    EngineSettings s = settings(workers, 32);
+    s.output = Export::None;
+    Engine engine(s, {&source}, nullptr);
+    ThreadLauncher launcher;
+    run(engine, launcher);
+    std::uint64_t sent = 0;
+    for (const Conversation& c : all) {
+      sent += c.streams[0].bytes.size() + c.streams[1].bytes.size();
+    }
+    EXPECT_EQ(engine.counted_bytes(), sent);
+    EXPECT_TRUE(engine.ledger().balances());
+  }
+}
+
+TEST(Engine, EmptyInput) {
+  for (const unsigned workers : {1U, 2U}) {
+    MemorySource source({});
+    RecordingWriter writer;
+    Engine engine(settings(workers, 32), {&source}, &writer);
+    ThreadLauncher launcher;
+    run(engine, launcher);
+    expect_sound(engine, writer);
+    EXPECT_TRUE(writer.text().empty());
+  }
+}
+
+}  // namespace
+}  // namespace flowloom::test

@@ -1,0 +1,65 @@
+// Plays every script of tests/scripts_tcp; see tests/scripts_tcp/README.md.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cctype>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "support/script_runner.hpp"
+
+namespace flowloom::test {
+namespace {
+
+std::vector<std::string> scripts() {
+  std::vector<std::string> paths;
+  for (const auto& entry : std::filesystem::directory_iterator(FLOWLOOM_SCRIPTS_TCP)) {
+    if (entry.path().extension() == ".seg") paths.push_back(entry.path().string());
+  }
+  std::sort(paths.begin(), paths.end());
+  return paths;
+}
+
+class SegmentScripts : public testing::TestWithParam<std::string> {};
+
+TEST_P(SegmentScripts, HappenAsWritten) {
+  const SegmentScript script = load_script(GetParam());
+  const std::string failures = play_all(script);
+  EXPECT_TRUE(failures.empty()) << failures;
+}
+
+INSTANTIATE_TEST_SUITE_P(ScriptsTcp, SegmentScripts, testing::ValuesIn(scripts()),
+                         [](const testing::TestParamInfo<std::string>& row) {
+                           return std::filesystem::path(row.param).stem().string();
+                         });
+
+// The runner itself must be able to fail.
+TEST(ScriptRunner, FindsWhatIsNotAsWritten) {
+  const std::string start = "handshake\n> P. 1:6(5) ack 1 \"hello\"\n";
+  const std::string rest = "closing 6 1\n=> ends\n";
+  const std::string good = start + "=> data > 0 \"hello\"\n" + rest;
+  EXPECT_EQ(play_all(parse_script("good", good)), "");
+  for (const std::string wrong :
+       {"=> data > 0 \"jello\"\n", "=> data > 1 \"hello\"\n", "=> data > 0 \"hell\"\n", "",
+        "=> data < 0 \"hello\"\n", "=> nothing >\n=> data > 0 \"hello\"\n",
+        "=> data > 0 \"hello\"\n=> state S1\n", "=> data > 0 \"hello\"\n=> close rst\n",
+        "=> data > 0 \"hello\"\n=> gap > 5 1 unknown\n", "=> data > 0 \"hello\"\n=> history S\n",
+        "=> data > 0 \"hello\"\n=> connections 2\n",
+        "=> data > 0 \"hello\"\n=> anomaly keep_alive\n",
+        "=> data > 0 \"hello\"\n=> fate duplicate 1\n",
+        "=> data > 0 \"hello\"\n=> originator <\n"}) {
+    EXPECT_NE(play_all(parse_script("wrong", start + wrong + rest)), "") << wrong;
+  }
+  EXPECT_NE(play_all(parse_script("unnamed anomaly", good + "> . 5:6(1) ack 1\n")), "");
+}
+
+TEST(ScriptRunner, RefusesWhatIsNotAScript) {
+  for (const std::string wrong : {"hello", "> S", "> Q 0:0(0)", "> . 1:3(1) ack 1",
+                                  "> . 1:2(1) ack 1 \"two\"", "> . 1:2(1)", "set colour 3"}) {
+    EXPECT_THROW(play_all(parse_script("wrong", wrong)), std::exception) << wrong;
+  }
+}
+
+}  // namespace
+}  // namespace flowloom::test
