@@ -57,11 +57,20 @@ BenchWorker::BenchWorker(BenchFeed& feed, const BenchSettings& settings)
     : feed_(feed),
       settings_(settings),
       decode_options_(decode_options_of(settings.shard)),
+      front_(FrontSettings{decode_options_, {}}),
       shard_(settings.shard, consumer_) {}
 
-void BenchWorker::run_front() {
+void BenchWorker::decode_burst() {
   for (std::uint32_t i = 0; i < burst_.size; ++i) burst_.packets[i].verdict = Verdict::Tcp;
   front(burst_, decode_options_);
+}
+
+// As the engine's worker does it, run to completion.
+void BenchWorker::run_engine() {
+  for (std::uint32_t i = 0; i < burst_.size; ++i) burst_.packets[i].verdict = Verdict::Tcp;
+  front_.run(burst_);
+  shard_.track(burst_);
+  front_.release(burst_.packets[burst_.size - 1].number);
 }
 
 template <class Work>
@@ -71,7 +80,7 @@ void BenchWorker::run_bursts(std::size_t packets, Work work) {
     burst_.limit = static_cast<std::uint32_t>(std::min<std::size_t>(packets, kBurstMax));
     if (source.receive(burst_) == SourceState::End) return;
     packets -= burst_.size;
-    work();
+    if (burst_.size > 0) work();
     source.release(burst_);
   }
 }
@@ -87,12 +96,12 @@ void BenchWorker::run_pass(Pass pass, std::size_t packets) {
       });
     case Pass::Parse:
       return run_bursts(packets, [&] {
-        run_front();
+        decode_burst();
         for_each([](const Packet& p) { return p.flow_hash; });
       });
     case Pass::Checksum:
       return run_bursts(packets, [&] {
-        run_front();
+        decode_burst();
         for_each([](const Packet& p) {
           if (p.verdict != Verdict::Tcp) return std::uint64_t{0};
           return static_cast<std::uint64_t>(check_tcp_checksum(p));
@@ -100,7 +109,7 @@ void BenchWorker::run_pass(Pass pass, std::size_t packets) {
       });
     case Pass::Lookup:
       return run_bursts(packets, [&] {
-        run_front();
+        decode_burst();
         for_each([](const Packet& p) {
           if (p.verdict != Verdict::Tcp) return std::uint64_t{0};
           return static_cast<std::uint64_t>(check_tcp_checksum(p));
@@ -108,10 +117,7 @@ void BenchWorker::run_pass(Pass pass, std::size_t packets) {
         sink_ += shard_.count_known(burst_);
       });
     case Pass::Whole:
-      return run_bursts(packets, [&] {
-        run_front();
-        shard_.track(burst_);
-      });
+      return run_bursts(packets, [&] { run_engine(); });
   }
 }
 
@@ -191,6 +197,7 @@ BenchFigures BenchWorker::finish() {
   while (const std::size_t packets = feed_.fill(settings_.chunk_packets)) {
     run_pass(Pass::Whole, packets);
   }
+  front_.finish();
   shard_.finish();
   asm volatile("" : : "r"(sink_)); // the passes' results are needed
   figures_.balanced = shard_.ledger().balances();
@@ -198,7 +205,7 @@ BenchFigures BenchWorker::finish() {
   if (const auto* truth = feed_.truth()) {
     figures_.expected_bytes = truth->payload_bytes - truth->duplicate_bytes;
   }
-  figures_.reserved_bytes = shard_.reserved_bytes();
+  figures_.reserved_bytes = shard_.reserved_bytes() + front_.reserved_bytes();
   return figures_;
 }
 

@@ -11,6 +11,7 @@
 #include "bench_feed.hpp"
 #include "cycle_counter.hpp"
 #include "net/decode.hpp"
+#include "pipeline/front.hpp"
 #include "pipeline/shard.hpp"
 #include "stream/counting_consumer.hpp"
 
@@ -31,7 +32,7 @@ struct Spent {
 /// What a pass does with each burst; each does what the one before it does, and more.
 enum class Pass : std::uint8_t {
   Receive,   ///< received, first line of each frame read, released: the floor
-  Parse,     ///< and front(): decoded, hashed
+  Parse,     ///< and decoded and hashed, fragments aside
   Checksum,  ///< and the TCP checksum computed
   Lookup,    ///< and the connection looked up
   Whole      ///< the engine: everything, and delivered to a consumer that counts
@@ -82,11 +83,13 @@ class BenchWorker {
   void measure_pass(Pass pass, std::size_t packets, const CycleCounter& cycles, Spent& spent);
   void measure_chunk(std::size_t packets, const ChunkContent& content, const CycleCounter& cycles);
   void measure_stages(std::size_t packets, const CycleCounter& cycles);
-  void run_front();
+  void decode_burst();
+  void run_engine();
 
   BenchFeed& feed_;
   const BenchSettings settings_;
   const DecodeOptions decode_options_;
+  Front front_;
   CountingConsumer consumer_;
   Shard shard_;
   Burst burst_;

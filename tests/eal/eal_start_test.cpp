@@ -1,4 +1,6 @@
 // EAL's start, good and bad, each in a child process: DPDK starts once per process.
+#include <algorithm>
+#include <array>
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <poll.h>
@@ -170,12 +172,18 @@ TEST(EalStartTest, LeavesSignalsAndCpusToTheCaller) {
   const Outcome outcome = in_child([]() -> std::string {
     cpu_set_t before;
     sched_getaffinity(0, sizeof before, &before);
-    const Eal eal("flowloom", {"--no-huge", "--no-pci"}, kNeeds);
-    for (const int signal : {SIGINT, SIGTERM, SIGHUP, SIGUSR1}) {
-      if (threads_taking(signal) != 1) return "EAL's threads take signals";
+    const auto handler_of = [](int signal) {
       struct sigaction action {};
       sigaction(signal, nullptr, &action);
-      if (action.sa_handler != SIG_DFL) return "EAL handles signals";
+      return action.sa_handler;
+    };
+    const std::array signals = {SIGINT, SIGTERM, SIGHUP, SIGUSR1};
+    std::array<sighandler_t, signals.size()> handlers{}; // SIGHUP is ignored under nohup
+    std::transform(signals.begin(), signals.end(), handlers.begin(), handler_of);
+    const Eal eal("flowloom", {"--no-huge", "--no-pci"}, kNeeds);
+    for (std::size_t i = 0; i < signals.size(); ++i) {
+      if (threads_taking(signals[i]) != 1) return "EAL's threads take signals";
+      if (handler_of(signals[i]) != handlers[i]) return "EAL handles signals";
     }
     eal.unbind_this_thread();
     cpu_set_t after;

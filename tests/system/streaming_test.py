@@ -12,12 +12,12 @@ import subprocess
 import sys
 import time
 
-from support import (ACK, PCAP_HEADER, PSH, RST, Capture, Checks, Command, Talk, balances, fresh,
-                     generate, records, scratch, stats)
+from support import (ACK, PCAP_HEADER, PSH, RST, TIMEOUT, Checks, Command, Talk, balances,
+                     capture_of, fresh, generate, records, scratch, stats)
 
 SOON = 10       # seconds in which a running command must have reacted, on a busy machine
 ABORTED = 130   # exit status after the second interrupt
-GROWTH = 24     # MiB that peak memory may differ by between inputs of different size
+GROWTH = 8      # MiB that peak memory may differ by between inputs of different size
 
 
 def wait_for(condition):
@@ -167,28 +167,36 @@ def check_interrupt_of_run(checks, flowloom, folder, capture):
                     "the ledger of an interrupted run")
 
 
+# A child starts with the peak of its parent, and this script may be larger than what it measures.
+SMALL_PARENT = """import resource, subprocess, sys
+status = subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL).returncode
+print(status, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024)"""
+
+
 def peak_memory(flowloom, *arguments):
     """(status, MiB) of a run."""
-    process = subprocess.Popen([flowloom.path, *map(str, arguments)], stdout=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    return process.returncode, usage.ru_maxrss / 1024
+    ran = subprocess.run([sys.executable, "-S", "-c", SMALL_PARENT, flowloom.path,
+                          *map(str, arguments)], stdout=subprocess.PIPE,
+                         stderr=subprocess.DEVNULL, check=True, timeout=TIMEOUT)
+    status, peak = ran.stdout.split()
+    return int(status), float(peak)
 
 
 def check_memory(checks, flowloom, generator, folder):
     """Four times the input, about the same memory: connections end and leave."""
     peaks = []
-    for size in ("1/40", "1/10"):
+    for size in ("1/20", "1/5"):
         path = generate(generator, "many", folder / "memory.pcap", size)
         status, peak = peak_memory(flowloom, "read", "-q", path, "-o", fresh(folder / "memory"),
-                                   "--closed-timeout", "0.1")
+                                   "--closed-timeout", "2", "--max-flows", "20000",
+                                   "--memory", "64M")
         checks.equal(0, status, f"memory, {size}: status")
         peaks.append(peak)
         print(f"peak memory of {os.path.getsize(path) >> 20} MiB: {peak:.0f} MiB", flush=True)
     checks.that(peaks[1] < peaks[0] + GROWTH, f"memory grows with the input: {peaks} MiB")
 
 
-def check_fragments_without_end(checks, flowloom, generator, folder):
+def check_held_bytes(checks, flowloom, folder):
     """Many connections whose first bytes never come hold no more than --memory."""
     talks = []
     for number in range(1, 400):
@@ -196,8 +204,7 @@ def check_fragments_without_end(checks, flowloom, generator, folder):
         for i in range(1, 40):
             talk.say(2 + i / 100, 0, ACK | PSH, bytes(1400), seq=1001 + i * 1400)
         talks.append(talk)
-    packets = sorted((p for t in talks for p in t.packets), key=lambda p: p[0])
-    path = Capture(PCAP_HEADER, packets).save(folder / "holes.pcap")
+    path = capture_of(folder / "holes.pcap", *talks)
     peaks = []
     for memory in ("2M", "1G"):
         out = fresh(folder / "holes")
@@ -205,7 +212,7 @@ def check_fragments_without_end(checks, flowloom, generator, folder):
         checks.equal((0, True), (status, balances(stats(out))), f"--memory {memory}")
         peaks.append(peak)
     print(f"peak memory with --memory 2M and 1G: {peaks[0]:.0f} and {peaks[1]:.0f} MiB")
-    checks.that(peaks[0] + 8 < peaks[1], f"--memory bounds what is held: {peaks} MiB")
+    checks.that(peaks[0] + 30 < peaks[1], f"--memory bounds what is held: {peaks} MiB")
 
 
 def main():
@@ -222,7 +229,7 @@ def main():
         check_interrupt_of_run(checks, flowloom, folder,
                                generate(generator, "many", folder / "loop.pcap", "1/1000"))
         check_memory(checks, flowloom, generator, folder)
-        check_fragments_without_end(checks, flowloom, generator, folder)
+        check_held_bytes(checks, flowloom, folder)
     checks.finish()
 
 

@@ -196,7 +196,7 @@ def ones_sum(data):
     return total
 
 
-FIN, SYN, RST, PSH, ACK = 1, 2, 4, 8, 16
+FIN, SYN, RST, PSH, ACK, URG = 1, 2, 4, 8, 16, 32
 
 
 class Talk:
@@ -212,7 +212,8 @@ class Talk:
         """One segment at `stamp` seconds; without `seq` the next one in order."""
         at = self.next[side] if seq is None else seq
         tcp = struct.pack("!HHIIBBHHH", self.ports[side], self.ports[1 - side], at & 0xFFFFFFFF,
-                          self.next[1 - side] if flags & ACK else 0, 0x50, flags, 60000, 0, 0)
+                          self.next[1 - side] if flags & ACK else 0, 0x50, flags, 60000, 0,
+                          len(payload) if flags & URG else 0)
         ends = self.addresses[side] + self.addresses[1 - side]
         pseudo = ends + struct.pack("!HH", 6, len(tcp) + len(payload))
         check = struct.pack("!H", ones_sum(pseudo + tcp + payload) ^ 0xFFFF)

@@ -154,6 +154,7 @@ std::vector<LinkCase> other_wired_cases() {
       {"ppp_short", LinkType::Ppp, {0x21}, {0, 0x57}},
       {"ppp_serial", LinkType::PppSerial, {0xff, 3, 0, 0x21}, {0xff, 3, 0, 0x57}},
       {"ppp_cisco", LinkType::PppSerial, {0x0f, 0, 8, 0}, {0x8f, 0, 0x86, 0xdd}},
+      {"ppp_as_cisco", LinkType::Ppp, {0x0f, 0, 8, 0}, {0x8f, 0, 0x86, 0xdd}},
       {"ppp_ether",
        LinkType::PppEther,
        {0x11, 0, 0, 9, 0, 99, 0, 0x21},
@@ -161,6 +162,8 @@ std::vector<LinkCase> other_wired_cases() {
       {"ppp_mpls", LinkType::Ppp, join({{0xff, 3, 2, 0x81}, be32(0x100 | 5 << 12)}),
        join({{0xff, 3, 2, 0x83}, be32(0x100 | 5 << 12)})},
       {"hdlc", LinkType::CiscoHdlc, {0x0f, 0, 8, 0}, {0x8f, 0, 0x86, 0xdd}},
+      {"ipoib", LinkType::Ipoib, join({zeros(40), be16(k4), be16(0)}),
+       join({zeros(40), be16(k6), be16(0)})},
       {"slip", LinkType::Slip, join({{0, 0x45}, zeros(14)}), join({{1, 0x60}, zeros(14)})},
       {"fddi", LinkType::Fddi, fddi(k4), fddi(k6)},
       {"ring", LinkType::TokenRing, ring(k4), ring(k6)},
@@ -285,7 +288,9 @@ TEST_P(RefusedTest, HasItsVerdict) {
   EXPECT_EQ(packet.ip_offset, 0);
   EXPECT_EQ(packet.tcp_offset, 0);
   EXPECT_EQ(packet.payload_length, 0U);
-  EXPECT_EQ(packet.flags, packet_flags::kChecksumGood | packet_flags::kChecksumBad);
+  constexpr int kOfTheSource =
+      packet_flags::kChecksumGood | packet_flags::kChecksumBad | packet_flags::kSubframe;
+  EXPECT_EQ(packet.flags, kOfTheSource);
 }
 
 Bytes many_tags(std::size_t count) {
