@@ -65,15 +65,19 @@ Layer null_or_loop(FrameWalk& walk) {
   return ip_of_family(walk, kNullHeaderBytes, family);
 }
 
-// PPP with or without its address and control bytes (RFC 1661, 6.6 lets peers leave them out).
-Layer ppp_framing(FrameWalk& walk) {
-  if (walk.left() < 2) return walk.stop(Verdict::TruncatedLink);
-  return walk.skip(load_be16(walk.here()) == kPppAddressControl ? 2 : 0, Layer::Ppp);
-}
-
 Layer cisco_hdlc(FrameWalk& walk) {
   if (walk.left() < kCiscoHeaderBytes) return walk.stop(Verdict::TruncatedLink);
   return walk.skip_to_ether_type(kCiscoHeaderBytes, load_be16(walk.here() + 2));
+}
+
+// PPP with or without its address and control bytes (RFC 1661, 6.6 lets peers leave them out), or
+// Cisco HDLC, which real captures hold under both link types of PPP: the address byte tells. No
+// PPP protocol number begins like it (RFC 1661, 2: the first of its two bytes is even).
+Layer ppp_framing(FrameWalk& walk) {
+  if (walk.left() < 2) return walk.stop(Verdict::TruncatedLink);
+  const std::uint8_t address = *walk.here();
+  if (address == kCiscoUnicast || address == kCiscoMulticast) return cisco_hdlc(walk);
+  return walk.skip(load_be16(walk.here()) == kPppAddressControl ? 2 : 0, Layer::Ppp);
 }
 
 // The cooked protocol is an EtherType, or a small number of Linux's own (if_ether.h).
@@ -134,18 +138,23 @@ Layer parse_link<LinkType::Ppp>(FrameWalk& walk) {
   return ppp_framing(walk);
 }
 
-// A serial line speaks PPP or Cisco HDLC; the address byte tells.
 template <>
 Layer parse_link<LinkType::PppSerial>(FrameWalk& walk) {
-  if (walk.left() < 2) return walk.stop(Verdict::TruncatedLink);
-  const std::uint8_t address = *walk.here();
-  if (address == kCiscoUnicast || address == kCiscoMulticast) return cisco_hdlc(walk);
   return ppp_framing(walk);
 }
 
 template <>
 Layer parse_link<LinkType::PppEther>(FrameWalk&) {
   return Layer::PppoeSession;
+}
+
+// The Global Routing Header of InfiniBand, then RFC 4391, 6: an EtherType and two reserved bytes.
+template <>
+Layer parse_link<LinkType::Ipoib>(FrameWalk& walk) {
+  constexpr std::uint32_t kRoutingHeaderBytes = 40;
+  constexpr std::uint32_t kHeaderBytes = kRoutingHeaderBytes + 4;
+  if (walk.left() < kHeaderBytes) return walk.stop(Verdict::TruncatedLink);
+  return walk.skip_to_ether_type(kHeaderBytes, load_be16(walk.here() + kRoutingHeaderBytes));
 }
 
 template <>

@@ -30,7 +30,8 @@ STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z")
 UID = re.compile(r"C[0-9A-Za-z]{18}")
 # Safe on every file system in use: no separators, colons, blanks, control characters.
 NAME = re.compile(r"[0-9a-f.-]+-C[0-9A-Za-z]{18}")
-LINE = re.compile(r"\[\+\] (\S+) - (\S+) \(CTS: (\d+)B \| STC: (\d+)B\)(?: gaps: (\d+) \((\d+)B\))?")
+LINE = re.compile(r"\[\+\] (\S+) - (\S+) \(CTS: (\d+)B \| STC: (\d+)B\)"
+                  r"(?: gaps: (\d+) \((\d+)B\))?")
 FLAT_FILES = 10_000
 
 
