@@ -96,6 +96,7 @@ void say(const std::string& sentence) {
 }
 
 ExitStatus Session::prepare() {
+  set_signals(); // before EAL starts: an interrupt that comes early ends the run in order, too
   if (const std::string wrong = check_options(options_); !wrong.empty()) {
     say(wrong);
     return ExitStatus::Usage;
@@ -149,7 +150,6 @@ ExitStatus Session::run(std::vector<PacketSource*> sources, Launcher& launcher,
     say(fmt::format("{} worker(s), {:.1f} MiB reserved", settings_.workers,
                     static_cast<double>(engine.reserved_bytes()) / (1 << 20)));
   }
-  set_signals();
   ProgressBar bar(options_.quiet ? ProgressBar::When::Never : ProgressBar::When::OnTerminal);
   const auto start = std::chrono::steady_clock::now();
   constexpr std::chrono::milliseconds kTick{100};
