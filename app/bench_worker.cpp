@@ -6,6 +6,8 @@
 #include <algorithm>
 
 #include "base/bytes.hpp"
+#include "net/five_tuple.hpp"
+#include "net/tcp_checksum.hpp"
 
 namespace flowloom {
 
@@ -61,8 +63,11 @@ BenchWorker::BenchWorker(BenchFeed& feed, const BenchSettings& settings)
       shard_(settings.shard, consumer_) {}
 
 void BenchWorker::decode_burst() {
-  for (std::uint32_t i = 0; i < burst_.size; ++i) burst_.packets[i].verdict = Verdict::Tcp;
-  front(burst_, decode_options_);
+  for (std::uint32_t i = 0; i < burst_.size; ++i) {
+    Packet& packet = burst_.packets[i];
+    decode(packet, decode_options_);
+    if (packet.verdict == Verdict::Tcp) hash_flow(packet, decode_options_.seed);
+  }
 }
 
 // As the engine's worker does it, run to completion.

@@ -30,7 +30,8 @@ class TimerWheel {
   explicit TimerWheel(std::uint32_t capacity)
       : capacity_(capacity),
         nodes_(std::size_t{capacity} + kSlots),
-        heap_(std::size_t{2} * capacity) {
+        heap_(std::size_t{2} * capacity),
+        due_(heap_.data()) {
     for (std::uint32_t i = 0; i < kSlots; ++i) {
       const std::uint32_t head = capacity_ + i;
       nodes_[head] = Node{head, head, 0};
@@ -76,6 +77,7 @@ class TimerWheel {
   ///   Timestamp deadline(index): the true deadline as of now,
   ///   std::uint64_t rank(index): order among equal deadlines,
   ///   void prefetch(index): it will be asked for soon,
+  ///   void expect(index): it will expire in this tick, unless it is heard of,
   ///   void expire(index, deadline): called unarmed; may arm or cancel any object.
   template <class Policy>
   void advance(Timestamp now, Policy&& policy) {
@@ -88,27 +90,30 @@ class TimerWheel {
       if (heap_size_ > 0) break;
       if (!enter_next_tick(tick_of(now), policy)) break;
     }
-    next_due_ = heap_size_ > 0 ? heap_[0].deadline : from_nanoseconds((current_ + 1) << kTickShift);
+    next_due_ = heap_size_ > 0 ? due_[0].deadline : from_nanoseconds((current_ + 1) << kTickShift);
   }
 
   /// Fires every armed object in order of its true deadline, however far: the end of input.
+  /// They are sorted once, so that those to come are known and can be fetched ahead; what is armed
+  /// again meanwhile goes through the heap.
   template <class Policy>
   void drain(Policy&& policy) {
-    for (std::uint32_t slot = 0; slot < kSlots; ++slot) {
-      while (nodes_[capacity_ + slot].next != capacity_ + slot) {
-        const std::uint32_t index = nodes_[capacity_ + slot].next;
-        unlink(index);
-        push_due(index, policy);
-      }
-    }
+    const std::uint32_t count = collect_all(policy);
+    std::sort(heap_.data(), heap_.data() + count, [](const Due& a, const Due& b) { return b < a; });
     draining_ = true;
-    while (heap_size_ > 0) {
-      const Timestamp until = heap_[0].deadline;
-      current_ = std::max(current_, tick_of(until));
-      fire_due(until, policy);
+    due_ = heap_.data() + count;
+    std::uint32_t next = 0;
+    while (next < count || heap_size_ > 0) {
+      const bool from_heap = heap_size_ > 0 && (next == count || heap_[next] < due_[0]);
+      if (next + 2 * kGroup < count) policy.prefetch(heap_[next + 2 * kGroup].index);
+      if (next + kGroup < count) policy.expect(heap_[next + kGroup].index);
+      const Due due = from_heap ? pop_due() : heap_[next++];
+      current_ = std::max(current_, tick_of(due.deadline));
+      fire(due, policy);
       collect_rearmed(policy);
     }
     draining_ = false;
+    due_ = heap_.data();
   }
 
   [[nodiscard]] std::size_t bytes() const { return nodes_.bytes() + heap_.bytes(); }
@@ -160,29 +165,63 @@ class TimerWheel {
   template <class Policy>
   void push_due(std::uint32_t index, Policy& policy) {
     nodes_[index].place = kDue;
-    FLOWLOOM_DCHECK(heap_size_ < heap_.size());
-    heap_[heap_size_++] = Due{policy.deadline(index), policy.rank(index), index};
-    std::push_heap(heap_.data(), heap_.data() + heap_size_);
+    FLOWLOOM_DCHECK(due_ + heap_size_ < heap_.data() + heap_.size());
+    due_[heap_size_++] = Due{policy.deadline(index), policy.rank(index), index};
+    policy.expect(index);
+    std::push_heap(due_, due_ + heap_size_);
+  }
+  Due pop_due() {
+    const Due due = due_[0];
+    std::pop_heap(due_, due_ + heap_size_--);
+    return due;
   }
 
   template <class Policy>
   void fire_due(Timestamp now, Policy& policy) {
-    while (heap_size_ > 0 && heap_[0].deadline <= now) {
-      const Due due = heap_[0];
-      std::pop_heap(heap_.data(), heap_.data() + heap_size_--);
-      if (nodes_[due.index].place != kDue) continue; // cancelled meanwhile
-      nodes_[due.index].place = kUnarmed;
-      const Timestamp deadline = policy.deadline(due.index);
-      if (deadline > due.deadline) { // it was heard of since
-        if (draining_ || tick_of(deadline) <= current_) {
-          push_due(due.index, policy);
-        } else {
-          arm(due.index, deadline);
-        }
+    while (heap_size_ > 0 && due_[0].deadline <= now) fire(pop_due(), policy);
+  }
+
+  template <class Policy>
+  void fire(const Due& due, Policy& policy) {
+    if (nodes_[due.index].place != kDue) return; // cancelled meanwhile
+    nodes_[due.index].place = kUnarmed;
+    const Timestamp deadline = policy.deadline(due.index);
+    if (deadline > due.deadline) { // it was heard of since
+      if (draining_ || tick_of(deadline) <= current_) {
+        push_due(due.index, policy);
       } else {
-        policy.expire(due.index, deadline);
+        arm(due.index, deadline);
+      }
+    } else {
+      policy.expire(due.index, deadline);
+    }
+  }
+
+  /// Takes every armed object out of its slot, into heap_ in no order; returns how many there are.
+  template <class Policy>
+  std::uint32_t collect_all(Policy& policy) {
+    std::uint32_t count = 0;
+    for (std::uint32_t i = 0; i < heap_size_; ++i) {
+      const std::uint32_t index = heap_[i].index;
+      if (nodes_[index].place != kDue) continue; // cancelled, or taken already
+      nodes_[index].place = kUnarmed;
+      heap_[count++].index = index;
+    }
+    heap_size_ = 0;
+    for (std::uint32_t slot = 0; slot < kSlots; ++slot) {
+      const std::uint32_t head = capacity_ + slot;
+      while (nodes_[head].next != head) {
+        heap_[count].index = nodes_[head].next;
+        unlink(heap_[count++].index);
       }
     }
+    for (std::uint32_t i = 0; i < count; ++i) {
+      if (i + kGroup < count) policy.prefetch(heap_[i + kGroup].index);
+      const std::uint32_t index = heap_[i].index;
+      nodes_[index].place = kDue;
+      heap_[i] = Due{policy.deadline(index), policy.rank(index), index};
+    }
+    return count;
   }
 
   /// Moves to the next occupied tick up to `last`; false when there is none.
@@ -262,6 +301,7 @@ class TimerWheel {
   std::uint32_t capacity_ = 0;
   ReservedArray<Node> nodes_; // objects, then one list head per slot
   ReservedArray<Due> heap_; // twice the objects: cancelled entries stay until their time
+  Due* due_ = nullptr;  // the heap: heap_ itself, but while draining what is left of it
   std::uint32_t heap_size_ = 0;
   std::uint64_t occupied_[kSlots / 64] = {};
   std::int64_t current_ = 0; // the tick that has been entered

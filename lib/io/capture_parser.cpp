@@ -74,16 +74,6 @@ void fill(Packet& packet, const std::uint8_t* frame, Lengths lengths, Timestamp 
 
 }  // namespace
 
-std::uint16_t CaptureParser::u16(const std::uint8_t* p) const {
-  const auto v = load_native<std::uint16_t>(p);
-  return swapped_ ? __builtin_bswap16(v) : v;
-}
-
-std::uint32_t CaptureParser::u32(const std::uint8_t* p) const {
-  const auto v = load_native<std::uint32_t>(p);
-  return swapped_ ? __builtin_bswap32(v) : v;
-}
-
 void CaptureParser::damaged(std::string what) {
   state_ = State::Damaged;
   damage_ = std::move(what);

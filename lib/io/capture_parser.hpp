@@ -58,8 +58,14 @@ class CaptureParser {
     ByteView body;
   };
 
-  [[nodiscard]] std::uint16_t u16(const std::uint8_t* p) const;
-  [[nodiscard]] std::uint32_t u32(const std::uint8_t* p) const;
+  [[nodiscard]] std::uint16_t u16(const std::uint8_t* p) const {
+    const auto v = load_native<std::uint16_t>(p);
+    return swapped_ ? __builtin_bswap16(v) : v;
+  }
+  [[nodiscard]] std::uint32_t u32(const std::uint8_t* p) const {
+    const auto v = load_native<std::uint32_t>(p);
+    return swapped_ ? __builtin_bswap32(v) : v;
+  }
   void identify(ByteView window, Step& step);
   bool read_file_header(ByteView window, Step& step);
   void parse_pcap(ByteView window, std::span<Packet> out, Step& step);

@@ -8,29 +8,6 @@ namespace flowloom {
 
 namespace {
 
-// Below this a vector has to be emptied for too few bytes: plain words are as fast (measured with
-// perf/micro/decode_bench at 40, 100 and 1460 bytes).
-constexpr std::size_t kVectorBytesMin = 64;
-
-// Words as they lie in memory: the fold makes 32-bit addends equal to 16-bit ones (RFC 1071, 2.C).
-ChecksumSum sum_words(const std::uint8_t* p, std::size_t bytes, ChecksumSum sum) {
-  for (; bytes >= 8; p += 8, bytes -= 8) {
-    const auto word = load_native<std::uint64_t>(p);
-    sum += (word & 0xffffffff) + (word >> 32);
-  }
-  if (bytes >= 4) {
-    sum += load_native<std::uint32_t>(p);
-    p += 4;
-    bytes -= 4;
-  }
-  if (bytes >= 2) {
-    sum += load_native<std::uint16_t>(p);
-    p += 2;
-    bytes -= 2;
-  }
-  return bytes != 0 ? sum + *p : sum;
-}
-
 // The vector loops add whole 64-bit words modulo 2^64 and, beside them, the upper halves exactly;
 // what the lower halves add up to follows from the two, one instruction less per word.
 ChecksumSum sum_of_halves(std::uint64_t words, std::uint64_t upper_halves) {
@@ -57,7 +34,7 @@ ChecksumSum sum_sse2(const std::uint8_t* p, std::size_t bytes) {
   }
   const ChecksumSum sum = sum_of_halves(add_lanes(_mm_add_epi64(words, more_words)),
                                         add_lanes(_mm_add_epi64(uppers, more_uppers)));
-  return sum_words(p, bytes, sum);
+  return sum + checksum_sum_short(p, bytes);
 }
 
 __attribute__((target("avx2"))) ChecksumSum sum_avx2(const std::uint8_t* p, std::size_t bytes) {
@@ -79,7 +56,8 @@ __attribute__((target("avx2"))) ChecksumSum sum_avx2(const std::uint8_t* p, std:
       _mm_add_epi64(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1));
   const __m128i uppers_sum =
       _mm_add_epi64(_mm256_castsi256_si128(uppers), _mm256_extracti128_si256(uppers, 1));
-  return sum_words(p, bytes, sum_of_halves(add_lanes(words_sum), add_lanes(uppers_sum)));
+  return sum_of_halves(add_lanes(words_sum), add_lanes(uppers_sum)) +
+         checksum_sum_short(p, bytes);
 }
 
 // The build's own instruction set stays at x86-64-v2; this one loop asks the processor.
@@ -87,14 +65,8 @@ const bool kHasAvx2 = __builtin_cpu_supports("avx2") != 0;
 
 }  // namespace
 
-ChecksumSum checksum_sum(ByteView bytes) {
-  if (bytes.size() < kVectorBytesMin) return sum_words(bytes.data(), bytes.size(), 0);
-  return kHasAvx2 ? sum_avx2(bytes.data(), bytes.size()) : sum_sse2(bytes.data(), bytes.size());
-}
-
-ChecksumSum pseudo_header_sum(ByteView addresses, std::uint8_t protocol) {
-  const auto protocol_word = static_cast<std::uint16_t>(protocol);
-  return checksum_sum(addresses) + __builtin_bswap16(protocol_word);
+ChecksumSum checksum_sum_long(const std::uint8_t* p, std::size_t bytes) {
+  return kHasAvx2 ? sum_avx2(p, bytes) : sum_sse2(p, bytes);
 }
 
 }  // namespace flowloom

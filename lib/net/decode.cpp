@@ -172,26 +172,4 @@ EncapsulationList list_encapsulation(const Packet& packet) {
   return walk.list;
 }
 
-ChecksumResult check_tcp_checksum(const Packet& packet) {
-  constexpr std::size_t kIpv4AddressesBytes = 8;
-  constexpr std::size_t kIpv6AddressesBytes = 32;
-  if (packet.has(packet_flags::kChecksumGood)) return ChecksumResult::Good;
-  if (packet.has(packet_flags::kSnapped)) return ChecksumResult::NotCaptured;
-  const std::uint8_t* ip = packet.frame + packet.ip_offset;
-  const ByteView addresses = packet.has(packet_flags::kIpv6)
-                                 ? ByteView{ip + kIpv6SourceOffset, kIpv6AddressesBytes}
-                                 : ByteView{ip + kIpv4SourceOffset, kIpv4AddressesBytes};
-  const TcpHeader tcp = tcp_header_of(packet);
-  const std::uint32_t length = tcp.header_bytes() + packet.payload_length;
-  const ChecksumSum pseudo = pseudo_header_sum(addresses, kTcpProtocol);
-  const ChecksumSum with_length = pseudo + pseudo_length_sum(length);
-  const ChecksumSum segment = checksum_sum({packet.frame + packet.tcp_offset, length});
-  if (checksum_is_good(with_length + segment)) [[likely]]
-    return ChecksumResult::Good;
-  const std::uint16_t stored = __builtin_bswap16(tcp.checksum());
-  const bool offloaded =
-      stored == 0 || stored == checksum_fold(with_length) || stored == checksum_fold(pseudo);
-  return offloaded ? ChecksumResult::Offloaded : ChecksumResult::Bad;
-}
-
 }  // namespace flowloom

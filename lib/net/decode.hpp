@@ -57,16 +57,4 @@ struct EncapsulationList {
 /// Preconditions: decode() gave the packet the verdict Tcp.
 EncapsulationList list_encapsulation(const Packet& packet);
 
-/// Result of looking at a TCP checksum in software (RFC 9293, 3.1; RFC 1071).
-enum class ChecksumResult : std::uint8_t {
-  Good,
-  Bad,
-  Offloaded,   ///< what an offloading sender leaves: pseudo-header sum with or without length, or 0
-  NotCaptured  ///< snapped: cannot be computed
-};
-
-/// Believes a receiver that verified it already (kChecksumGood).
-/// Preconditions: packet.verdict == Verdict::Tcp.
-ChecksumResult check_tcp_checksum(const Packet& packet);
-
 }  // namespace flowloom

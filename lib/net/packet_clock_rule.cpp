@@ -1,7 +1,5 @@
 #include "net/packet_clock_rule.hpp"
 
-#include <algorithm>
-
 namespace flowloom {
 
 namespace {
@@ -25,7 +23,7 @@ bool PacketClockRule::fits(Timestamp stamp) const {
   return within_steps(distance(last_stamp_, stamp));
 }
 
-Timestamp PacketClockRule::advance(Timestamp stamp) {
+Timestamp PacketClockRule::advance_oddly(Timestamp stamp) {
   if (!started_) {
     started_ = true;
     clock_ = last_stamp_ = stamp;
@@ -46,9 +44,7 @@ Timestamp PacketClockRule::advance(Timestamp stamp) {
     ++bad_timestamps_;
   }
   suspecting_ = false;
-  last_stamp_ = std::max(last_stamp_, stamp);
-  clock_ = std::max(clock_, saturating_add(stamp, offset_));
-  return clock_;
+  return follow(stamp);
 }
 
 }  // namespace flowloom

@@ -1,6 +1,7 @@
 // From recorded stamps to the clock that decides time-outs, in packet order.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 
 #include "base/time.hpp"
@@ -17,7 +18,14 @@ class PacketClockRule {
   static constexpr Duration kClockStepBack = std::chrono::seconds{1};
 
   /// The clock of the next packet in input order.
-  Timestamp advance(Timestamp stamp);
+  Timestamp advance(Timestamp stamp) {
+    // Unsigned, so that no distance between two stamps of a hostile file overflows.
+    const std::uint64_t step = static_cast<std::uint64_t>(to_nanoseconds(stamp)) -
+                               static_cast<std::uint64_t>(to_nanoseconds(last_stamp_));
+    const bool usual = started_ && !suspecting_ && stamp >= last_stamp_ &&
+                       step <= static_cast<std::uint64_t>(kClockJump.count());
+    return usual ? follow(stamp) : advance_oddly(stamp);
+  }
 
   /// Stamps that did not fit and were not confirmed.
   [[nodiscard]] std::uint64_t bad_timestamps() const {
@@ -25,6 +33,12 @@ class PacketClockRule {
   }
 
  private:
+  Timestamp advance_oddly(Timestamp stamp);
+  Timestamp follow(Timestamp stamp) {
+    last_stamp_ = std::max(last_stamp_, stamp);
+    clock_ = std::max(clock_, saturating_add(stamp, offset_));
+    return clock_;
+  }
   [[nodiscard]] bool fits(Timestamp stamp) const;
 
   Timestamp clock_{kTimeMin};

@@ -41,9 +41,9 @@ void Delivery::describe_side(const Connection& c, CloseReason reason, Direction 
   const bool upper = c.has_any(connection_flags::kOriginatorIsUpper) ==
                      (d == Direction::OriginatorToResponder);
   side.endpoint = upper ? c.key.upper() : c.key.lower();
-  side.packets = h.packets;
-  side.ip_bytes = h.ip_bytes;
-  side.payload_bytes = h.payload_bytes;
+  side.packets = h.packets();
+  side.ip_bytes = h.ip_bytes();
+  side.payload_bytes = h.payload_bytes();
   side.stream_bytes = static_cast<std::uint64_t>(h.offset);
   if (const ConnectionExtra* extra = shard_.tracker_.find_extra(c)) {
     const HalfExtra& x = extra->half[index_of(d)];
@@ -72,7 +72,7 @@ ConnState conn_state_of(const Connection& c) {
   const bool orig_syn = orig.has_any(kSynSeen);
   const bool resp_syn = resp.has_any(kSynSeen);
   if (c.has_any(kResetByResponder)) {
-    if (orig_syn && !resp_syn && resp.payload_bytes == 0) return ConnState::Rej;
+    if (orig_syn && !resp_syn && resp.payload_bytes() == 0) return ConnState::Rej;
     return orig.has_any(kHeard) ? ConnState::Rstr : ConnState::Rstrh;
   }
   if (c.has_any(kResetByOriginator)) {

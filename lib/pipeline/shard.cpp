@@ -5,6 +5,7 @@
 #include "base/check.hpp"
 #include "net/five_tuple.hpp"
 #include "net/ip.hpp"
+#include "net/tcp_checksum.hpp"
 #include "net/tcp_header.hpp"
 
 namespace flowloom {
@@ -13,9 +14,6 @@ namespace {
 
 /// How many connections are looked at to find one to evict.
 constexpr std::uint32_t kEvictionSample = 32;
-
-// A connection of the lists of encapsulations is rare enough that one in four may have one.
-std::uint32_t encapsulation_capacity(std::uint32_t flows) { return flows; }
 
 std::uint32_t page_count(std::uint64_t bytes) {
   return static_cast<std::uint32_t>(
@@ -55,7 +53,7 @@ bool sent_by_originator(const Segment& s, const TcpHeader& tcp) {
 /// No payload, or none but what its SYN carried and nobody has taken yet: a flood of SYNs with data
 /// must not live longer than one without.
 bool has_said_nothing(const HalfConnection& h) {
-  return h.payload_bytes == 0 || h.has_all(half_flags::kHeld | half_flags::kSynSeen);
+  return h.payload_bytes() == 0 || h.has_all(half_flags::kHeld | half_flags::kSynSeen);
 }
 
 }  // namespace
@@ -74,6 +72,9 @@ struct ShardTimers {
     __builtin_prefetch(line + 128, 1);
     __builtin_prefetch(&shard.origins_[index]);
   }
+  void expect(std::uint32_t index) const {
+    shard.table_.prefetch(hash_of(shard.connections_[index].key, shard.config_.seed));
+  }
   void expire(std::uint32_t index, Timestamp deadline) const { shard.expire(index, deadline); }
 };
 
@@ -81,7 +82,7 @@ Shard::Shard(const ShardConfig& config, StreamConsumer& consumer)
     : config_(config),
       connections_(config.max_flows),
       origins_(config.max_flows),
-      encapsulations_(encapsulation_capacity(config.max_flows)),
+      encapsulations_(config.max_flows),
       table_(config.max_flows, KeyOf{connections_.data()}),
       wheel_(config.max_flows),
       memory_{SlabPool<ConnectionExtra>(config.max_flows),
@@ -119,6 +120,10 @@ void Shard::prefetch(const Burst& burst) const {
     __builtin_prefetch(line, 1);
     __builtin_prefetch(line + 64, 1);
     __builtin_prefetch(line + 128, 1);
+    constexpr TcpFlags kChangesState = kSyn | kFin | kRst;
+    if (tcp_header_of(burst.packets[i]).flags().has_any(kChangesState)) {
+      __builtin_prefetch(&origins_[index], 1);
+    }
   }
 }
 
@@ -131,13 +136,6 @@ std::uint32_t Shard::count_known(const Burst& burst) const {
     if (table_.find(flow_key_of(packet), packet.flow_hash) != kNoIndex) ++known;
   }
   return known;
-}
-
-Direction Shard::direction_in(const Connection& c, const Packet& packet) {
-  const bool from_upper = !packet.has(packet_flags::kFromLower);
-  return from_upper == c.has_any(connection_flags::kOriginatorIsUpper)
-             ? Direction::OriginatorToResponder
-             : Direction::ResponderToOriginator;
 }
 
 void Shard::track_packet(Packet& packet) {
@@ -175,10 +173,16 @@ void Shard::track_packet(Packet& packet) {
   if (turned || s.flags.has_any(kSyn)) wheel_.arm(c->index, deadline_of(*c));
 }
 
-bool Shard::passes_checksum(const Packet& packet, Connection* connection) {
+inline bool Shard::passes_checksum(const Packet& packet, Connection* connection) {
+  constexpr std::uint8_t kNeedsALook = packet_flags::kChecksumBad | packet_flags::kSnapped;
   if (config_.checksum == ChecksumMode::None || packet.has(packet_flags::kChecksumGood)) {
     return true;
   }
+  if (!packet.has(kNeedsALook) && tcp_checksum_is_good(packet)) [[likely]] return true;
+  return judge_checksum(packet, connection);
+}
+
+bool Shard::judge_checksum(const Packet& packet, Connection* connection) {
   ChecksumResult result = ChecksumResult::Bad;
   if (!packet.has(packet_flags::kChecksumBad) || config_.checksum == ChecksumMode::Auto) {
     result = check_tcp_checksum(packet);
@@ -197,7 +201,7 @@ bool Shard::passes_checksum(const Packet& packet, Connection* connection) {
       break;
   }
   if (connection != nullptr) {
-    tracker_.add_letter(*connection, direction_in(*connection, packet), 'C');
+    tracker_.add_letter(*connection, direction_in(*connection, packet), Letter::BadChecksum);
   }
   return false;
 }
@@ -252,7 +256,7 @@ void Shard::flip_roles(Connection& c) {
   constexpr char kCaseBit = 0x20;
   for (std::size_t i = 0; i < origin.history_length; ++i) origin.history[i] ^= kCaseBit;
   origin.letters_seen = origin.letters_seen << 16 | origin.letters_seen >> 16;
-  tracker_.add_letter(c, Direction::OriginatorToResponder, '^');
+  tracker_.add_letter(c, Direction::OriginatorToResponder, Letter::Flipped);
 }
 
 Connection* Shard::admit(const Packet& packet, const FlowKey& key, const Segment& s,
@@ -393,15 +397,6 @@ void Shard::finish() {
 void Shard::note_limits() {
   const std::uint64_t cut = ledger_.tcp.fates[static_cast<std::size_t>(Fate::CutMemory)];
   if (cut + ledger_.tcp.rooms_made > 0) ledger_.reached(Limit::ReorderMemory);
-}
-
-void front(Burst& burst, const DecodeOptions& options) {
-  for (std::uint32_t i = 0; i < burst.size; ++i) {
-    Packet& packet = burst.packets[i];
-    if (packet.verdict == Verdict::Filtered) continue;
-    decode(packet, options);
-    if (packet.verdict == Verdict::Tcp) hash_flow(packet, options.seed);
-  }
 }
 
 }  // namespace flowloom

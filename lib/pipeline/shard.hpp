@@ -26,7 +26,8 @@ class Shard {
   Shard& operator=(const Shard&) = delete;
 
   /// The back half for one burst: every packet gets its verdict. Packets whose verdict is not Tcp
-  /// are only counted. Preconditions: front() ran; clocks do not decrease from call to call.
+  /// are only counted. Preconditions: Front::run() was there before; clocks do not decrease from
+  /// call to call.
   void track(Burst& burst);
 
   /// Lets packet time pass without a packet: fires what is due before or at `clock`.
@@ -38,7 +39,7 @@ class Shard {
   [[nodiscard]] const Ledger& ledger() const { return ledger_; }
   [[nodiscard]] std::uint32_t connections() const { return table_.size(); }
   /// How many packets of a burst belong to a connection that is tracked. Changes nothing: the
-  /// lookup by itself, for measurements and tests. Preconditions: front() ran.
+  /// lookup by itself, for measurements and tests. Preconditions: Front::run() was there before.
   [[nodiscard]] std::uint32_t count_known(const Burst& burst) const;
   /// Bytes reserved for tables and pools.
   [[nodiscard]] std::size_t reserved_bytes() const;
@@ -68,7 +69,13 @@ class Shard {
   void track_packet(Packet& packet);
   [[nodiscard]] bool passes_checksum(const Packet& packet, Connection* connection);
   [[nodiscard]] bool begins_anew(const Connection& c, const Segment& s, Direction d) const;
-  [[nodiscard]] static Direction direction_in(const Connection& c, const Packet& packet);
+  [[nodiscard]] bool judge_checksum(const Packet& packet, Connection* connection);
+  [[nodiscard]] static Direction direction_in(const Connection& c, const Packet& packet) {
+    const bool from_lower = packet.has(packet_flags::kFromLower);
+    return from_lower == c.has_any(connection_flags::kOriginatorIsUpper)
+               ? Direction::ResponderToOriginator
+               : Direction::OriginatorToResponder;
+  }
   Connection* admit(const Packet& packet, const FlowKey& key, const Segment& s,
                     std::uint32_t reuse);
   std::uint32_t take_connection();
@@ -95,9 +102,5 @@ class Shard {
   std::uint32_t eviction_hand_ = 0;
   bool finishing_ = false;
 };
-
-/// The front half: finds the TCP segment of each packet and hashes its flow. Packets marked
-/// Verdict::Filtered beforehand are left alone.
-void front(Burst& burst, const DecodeOptions& options);
 
 }  // namespace flowloom

@@ -55,10 +55,11 @@ template <class Handler>
 void TcpTracker<Handler>::note_syn_options(Connection& c, HalfConnection& talker,
                                            const Segment& s) {
   const TcpOptions options = parse_tcp_options(s.options);
-  talker.wscale = 0;
+  talker.set_wscale(0);
   if (options.has(TcpOptions::kWindowScale)) {
     if (options.window_scale > kMaxWindowScale) count(c, Anomaly::WindowScaleRange);
-    talker.wscale = static_cast<std::uint8_t>(std::min(options.window_scale, kMaxWindowScale) + 1);
+    const std::uint8_t shift = std::min(options.window_scale, kMaxWindowScale);
+    talker.set_wscale(static_cast<std::uint8_t>(shift + 1));
   }
 }
 

@@ -75,7 +75,7 @@ void TcpTracker<Handler>::on_text(Connection& c, const Segment& s, Direction d, 
     if (!probe) {
       if (begin < 0) count(c, Anomaly::BeforeOrigin);
       if (HalfExtra* extra = half_extra(c, d)) ++extra->retransmissions;
-      add_letter(c, d, 'T');
+      add_letter(c, d, Letter::Retransmission);
     }
     bytes = bytes.subspan(static_cast<std::size_t>(old_end - begin));
     place(c, d, old_end, bytes, out);
@@ -272,7 +272,7 @@ void TcpTracker<Handler>::declare_gap(Connection& c, Direction d, StreamOffset u
     extra->recent_gap_count = static_cast<std::uint32_t>(
         std::min<std::uint64_t>(extra->gap_count, extra->recent_gaps.size()));
   }
-  add_letter(c, d, 'G');
+  add_letter(c, d, Letter::Gap);
   c.set(connection_flags::kDelivered);
   out.gap(d, range.begin, range.end - range.begin, cause);
 }
@@ -435,6 +435,7 @@ template <class Handler>
 void TcpTracker<Handler>::finish_direction(Connection& c, Direction d, Handler& out) {
   HalfConnection& h = c.half[index_of(d)];
   using enum half_flags::Bits;
+  if (h.has_any(kEnded) && !h.has_any(kCut | kQueued | kHeld)) return; // all was told
   if (h.has_any(kOriginKnown)) {
     finish_stream(c, d, out);
   } else if (h.has_any(kAcked) && h.rcv_nxt.before(h.snd_una)) {

@@ -22,46 +22,44 @@ void TcpTracker<Handler>::count(Connection& c, Anomaly a) {
 
 // Zeek's history: upper case for the originator, each letter once.
 template <class Handler>
-void TcpTracker<Handler>::add_letter(Connection& c, Direction d, char upper) {
-  constexpr unsigned kResponderShift = 16;
-  static_assert(kHistoryLetters.size() <= kResponderShift);
-  const bool responder = d == Direction::ResponderToOriginator && upper != '^';
-  const auto place = static_cast<unsigned>(kHistoryLetters.find(upper));
-  const std::uint32_t bit = 1U << (place + (responder ? kResponderShift : 0U));
+void TcpTracker<Handler>::write_letter(Connection& c, Direction d, Letter letter) {
+  constexpr char kLowerCase = 0x20;
   ConnectionOrigin& origin = origins_[c.index];
-  if ((origin.letters_seen & bit) != 0) return;
-  origin.letters_seen |= bit;
-  const char letter = responder ? static_cast<char>(upper | 0x20) : upper;
+  origin.letters_seen |= letter_bit(d, letter);
+  char character = kHistoryLetters[static_cast<std::size_t>(letter)];
+  if (d == Direction::ResponderToOriginator && letter != Letter::Flipped) character |= kLowerCase;
   if (origin.history_length < ConnectionOrigin::kLetters) {
-    origin.history[origin.history_length++] = letter;
+    origin.history[origin.history_length++] = character;
     return;
   }
   ConnectionExtra* extra = extra_of(c);
   if (extra == nullptr || extra->history_length == extra->history.size()) return;
-  extra->history[extra->history_length++] = letter;
+  extra->history[extra->history_length++] = character;
 }
 
 // The plain path's part of note_letters().
 template <class Handler>
 void TcpTracker<Handler>::note_first_letter(Connection& c, Direction d, unsigned letter) {
   c.half[index_of(d)].set(letter);
-  add_letter(c, d, letter == half_flags::kLetterD ? 'D' : 'A');
+  add_letter(c, d, letter == half_flags::kLetterD ? Letter::Data : Letter::Ack);
 }
 
 template <class Handler>
 void TcpTracker<Handler>::note_letters(Connection& c, const Segment& s, Direction d) {
   HalfConnection& talker = c.half[index_of(d)];
   if (s.flags.has_any(kSyn)) {
-    add_letter(c, d, s.flags.has_any(kAck) ? 'H' : 'S');
+    add_letter(c, d, s.flags.has_any(kAck) ? Letter::SynAck : Letter::Syn);
   } else if (s.length > 0 && !s.flags.has_any(kRst)) {
-    if (!s.flags.has_any(kFin) || !talker.has_any(half_flags::kLetterD)) add_letter(c, d, 'D');
+    if (!s.flags.has_any(kFin) || !talker.has_any(half_flags::kLetterD)) {
+      add_letter(c, d, Letter::Data);
+    }
     talker.set(half_flags::kLetterD);
   } else if (s.flags.has_any(kAck) && !s.flags.has_any(kFin | kRst)) {
-    add_letter(c, d, 'A');
+    add_letter(c, d, Letter::Ack);
     talker.set(half_flags::kLetterA);
   }
-  if (s.flags.has_any(kFin) && !s.flags.has_any(kSyn)) add_letter(c, d, 'F');
-  if (s.flags.has_any(kRst) && !s.flags.has_any(kSyn)) add_letter(c, d, 'R');
+  if (s.flags.has_any(kFin) && !s.flags.has_any(kSyn)) add_letter(c, d, Letter::Fin);
+  if (s.flags.has_any(kRst) && !s.flags.has_any(kSyn)) add_letter(c, d, Letter::Reset);
 }
 
 template <class Handler>
@@ -83,7 +81,7 @@ void TcpTracker<Handler>::on_odd_segment(Connection& c, const Segment& s, Direct
     if (s.flags.has_any(kUrg)) note_urgent(c, s, d);
     if (s.window == 0 && !s.flags.has_any(kSyn)) {
       count(c, Anomaly::ZeroWindow);
-      add_letter(c, d, 'W');
+      add_letter(c, d, Letter::ZeroWindow);
     }
     if (text > 0) {
       on_text(c, s, d, out);
@@ -93,8 +91,8 @@ void TcpTracker<Handler>::on_odd_segment(Connection& c, const Segment& s, Direct
     }
     if (s.flags.has_any(kFin) && !s.flags.has_any(kSyn)) on_fin(c, s, d);
   }
-  settle(c, d, s.clock, out);
-  settle(c, reverse(d), s.clock, out);
+  if (!is_settled(talker)) settle(c, d, s.clock, out);
+  if (!is_settled(c.half[index_of(reverse(d))])) settle(c, reverse(d), s.clock, out);
   update_fast(c);
 }
 
@@ -225,6 +223,14 @@ void TcpTracker<Handler>::on_fin(Connection& c, const Segment& s, Direction d) {
   if (c.half[0].has_any(kFinSeen) && c.half[1].has_any(kFinSeen)) {
     begin_closing(c, Closing::Fin, s.clock);
   }
+}
+
+template <class Handler>
+bool TcpTracker<Handler>::is_settled(const HalfConnection& h) const {
+  using enum half_flags::Bits;
+  if (h.has_any(kHeld | kQueued | kHolePending)) return false;
+  if (h.has_any(kFinSeen) && !h.has_any(kEnded)) return false;
+  return !h.has_any(kAcked) || !h.rcv_nxt.before(acked_data(h));
 }
 
 // What became possible in direction `d`: release, delivery, the end; and the graces that run.

@@ -85,9 +85,7 @@ class TcpTracker {
   void on_segment(Connection& c, const Segment& s, Direction d, Handler& out) {
     HalfConnection& talker = c.half[index_of(d)];
     HalfConnection& listener = c.half[index_of(reverse(d))];
-    ++talker.packets;
-    talker.ip_bytes += s.ip_bytes;
-    talker.payload_bytes += s.length;
+    talker.count_packet(s.ip_bytes, s.length);
     counters_.payload_seen += s.length;
     if (is_plain(talker, listener, s)) [[likely]] {
       talker.snd_nxt = talker.rcv_nxt = talker.rcv_nxt + s.length;
@@ -116,7 +114,10 @@ class TcpTracker {
   void release(Connection& c);
 
   void count(Connection& c, Anomaly a);
-  void add_letter(Connection& c, Direction d, char upper);
+  void add_letter(Connection& c, Direction d, Letter letter) {
+    const std::uint32_t bit = letter_bit(d, letter);
+    if ((origins_[c.index].letters_seen & bit) == 0) write_letter(c, d, letter);
+  }
   void note_first_letter(Connection& c, Direction d, unsigned letter);
   /// The rare state of a connection, taken now if need be; nullptr when the pool is exhausted.
   ConnectionExtra* extra_of(Connection& c);
@@ -140,8 +141,9 @@ class TcpTracker {
   /// SND.UNA + SND.WND as the listener may use it: the furthest edge ever offered stays.
   static void note_window(const HalfConnection& talker, HalfConnection& listener,
                           const Segment& s) {
-    const bool scaled = talker.wscale != 0 && listener.wscale != 0 && !s.flags.has_any(kSyn);
-    const unsigned shift = scaled ? static_cast<unsigned>(talker.wscale) - 1U : 0U;
+    const bool scaled =
+        talker.wscale() != 0 && listener.wscale() != 0 && !s.flags.has_any(kSyn);
+    const unsigned shift = scaled ? talker.wscale() - 1U : 0U;
     const SeqNum edge = s.ack + (std::uint32_t{s.window} << shift);
     if (listener.snd_edge.before(edge)) listener.snd_edge = edge;
   }
@@ -156,6 +158,13 @@ class TcpTracker {
   void settle_syn_data(Connection& c, Direction d, SeqNum acked, Handler& out);
 
   // --- segments that are not plain (tcp_segment.hpp)
+  static std::uint32_t letter_bit(Direction d, Letter letter) {
+    constexpr unsigned kResponderShift = 16;
+    static_assert(kHistoryLetters.size() <= kResponderShift);
+    const bool responder = d == Direction::ResponderToOriginator && letter != Letter::Flipped;
+    return 1U << (static_cast<unsigned>(letter) + (responder ? kResponderShift : 0U));
+  }
+  void write_letter(Connection& c, Direction d, Letter letter);
   void on_odd_segment(Connection& c, const Segment& s, Direction d, Handler& out);
   void note_letters(Connection& c, const Segment& s, Direction d);
   void note_urgent(Connection& c, const Segment& s, Direction d);
@@ -163,6 +172,8 @@ class TcpTracker {
   void on_reset(Connection& c, const Segment& s, Direction d);
   void on_fin(Connection& c, const Segment& s, Direction d);
   void begin_closing(Connection& c, Closing how, Timestamp clock);
+  /// Nothing of this direction waits for anything: settle() would change nothing.
+  [[nodiscard]] bool is_settled(const HalfConnection& h) const;
   void settle(Connection& c, Direction d, Timestamp clock, Handler& out);
   void update_fast(Connection& c);
 

@@ -10,6 +10,7 @@
 #include "net/checksum.hpp"
 #include "net/decode.hpp"
 #include "net/five_tuple.hpp"
+#include "net/tcp_checksum.hpp"
 #include "net/tcp_options.hpp"
 
 namespace flowloom {

@@ -1,4 +1,4 @@
-// The whole data path: frames in memory, front(), Shard, a consumer that counts; without reading
+// The whole data path: frames in memory, Front, Shard, a consumer that counts; without reading
 // and without writing. Making the frames stands outside the timed part. `flowloom bench` measures
 // the same with its floor and its stages; this one is for comparing two builds.
 #include <benchmark/benchmark.h>
@@ -9,6 +9,7 @@
 #include <tuple>
 
 #include "perf/traffic/traffic_source.hpp"
+#include "pipeline/front.hpp"
 #include "pipeline/shard.hpp"
 #include "stream/counting_consumer.hpp"
 
@@ -64,8 +65,9 @@ class Pipeline {
  private:
   void handle_burst() {
     for (std::uint32_t i = 0; i < burst_.size; ++i) burst_.packets[i].verdict = Verdict::Tcp;
-    front(burst_, options_);
+    front_.run(burst_);
     shard_.track(burst_);
+    front_.release(burst_.packets[burst_.size - 1].number);
     source_.release(burst_);
   }
 
@@ -73,7 +75,7 @@ class Pipeline {
   CountingConsumer consumer_;
   Shard shard_;
   Burst burst_;
-  const DecodeOptions options_;
+  Front front_{FrontSettings{}};
 };
 
 void bm_pipeline(benchmark::State& state, TrafficKind kind, std::size_t chunk) {

@@ -25,6 +25,7 @@ struct Deadlines {
   Timestamp deadline(std::uint32_t index) const { return of[index]; }
   std::uint64_t rank(std::uint32_t index) const { return index; }
   void prefetch(std::uint32_t index) const { __builtin_prefetch(&of[index]); }
+  static void expect(std::uint32_t) {}
   void expire(std::uint32_t, Timestamp deadline) {
     in_order = in_order && last <= deadline;
     last = deadline;

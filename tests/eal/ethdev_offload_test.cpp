@@ -11,6 +11,7 @@
 #include <chrono>
 
 #include "eal_fixture.hpp"
+#include "net/tcp_checksum.hpp"
 #include "support/capture_file.hpp"
 
 namespace flowloom {

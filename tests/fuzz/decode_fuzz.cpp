@@ -12,6 +12,7 @@
 #include "net/decode.hpp"
 #include "net/five_tuple.hpp"
 #include "net/ip.hpp"
+#include "net/tcp_checksum.hpp"
 #include "net/tcp_header.hpp"
 #include "net/tcp_options.hpp"
 

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "net/packet_clock_rule.hpp"
+#include "pipeline/front.hpp"
 #include "pipeline/shard.hpp"
 #include "support/packet_builder.hpp"
 
@@ -24,7 +25,7 @@ inline ShardConfig small_config() {
 class ShardRunner {
  public:
   ShardRunner(const ShardConfig& config, StreamConsumer& consumer, std::uint32_t burst = kBurstMax)
-      : shard_(config, consumer), options_{config.seed} {
+      : front_(FrontSettings{DecodeOptions{config.seed}, {}}), shard_(config, consumer) {
     burst_.limit = burst;
     frames_.reserve(burst);
   }
@@ -49,8 +50,9 @@ class ShardRunner {
 
   void flush() {
     if (burst_.size == 0) return;
-    front(burst_, options_);
+    front_.run(burst_);
     shard_.track(burst_);
+    front_.release(number_);
     for (Frame& frame : frames_) std::fill(frame.bytes.begin(), frame.bytes.end(), kPoison);
     frames_.clear();
     burst_.size = 0;
@@ -64,6 +66,7 @@ class ShardRunner {
 
   void finish() {
     flush();
+    front_.finish();
     shard_.finish();
   }
 
@@ -73,8 +76,8 @@ class ShardRunner {
  private:
   static constexpr std::uint8_t kPoison = 0xdb;
 
+  Front front_;
   Shard shard_;
-  DecodeOptions options_;
   PacketClockRule rule_;
   Timestamp clock_;
   Burst burst_;

@@ -104,6 +104,7 @@ class Subject {
   [[nodiscard]] Timestamp deadline(std::uint32_t index) const { return deadlines_[index]; }
   [[nodiscard]] static std::uint64_t rank(std::uint32_t index) { return Model::rank(index); }
   static void prefetch(std::uint32_t) {}
+  static void expect(std::uint32_t) {}
   void expire(std::uint32_t index, Timestamp deadline) {
     fired_.push_back({index, deadline});
     const Reaction reaction = reaction_of(index, deadline);
@@ -203,6 +204,7 @@ TEST(TimerWheel, NothingIsDueBeforeNextDue) {
     [[nodiscard]] Timestamp deadline(std::uint32_t) const { return when; }
     [[nodiscard]] static std::uint64_t rank(std::uint32_t) { return 0; }
     static void prefetch(std::uint32_t) {}
+    static void expect(std::uint32_t) {}
     void expire(std::uint32_t, Timestamp) { ++fired; }
   } policy;
   TimerWheel wheel(1);

@@ -12,6 +12,7 @@
 
 #include "fragment_builder.hpp"
 #include "net/link_type.hpp"
+#include "net/tcp_checksum.hpp"
 
 namespace flowloom::test {
 namespace {

@@ -7,6 +7,7 @@
 #include "fragment_builder.hpp"
 #include "net/checksum.hpp"
 #include "net/ip.hpp"
+#include "net/tcp_checksum.hpp"
 
 namespace flowloom::test {
 namespace {

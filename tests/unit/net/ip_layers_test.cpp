@@ -8,6 +8,7 @@
 #include "frame_bytes.hpp"
 #include "net/decode.hpp"
 #include "net/ip.hpp"
+#include "net/tcp_checksum.hpp"
 #include "net/tcp_header.hpp"
 
 namespace flowloom::test {

@@ -11,6 +11,7 @@
 #include "net/decode.hpp"
 #include "net/ieee80211.hpp"
 #include "net/ip.hpp"
+#include "net/tcp_checksum.hpp"
 #include "net/tcp_header.hpp"
 
 namespace flowloom::test {

@@ -13,6 +13,7 @@
 #include "net/five_tuple.hpp"
 #include "net/ieee80211.hpp"
 #include "net/ip.hpp"
+#include "net/tcp_checksum.hpp"
 #include "net/tcp_options.hpp"
 
 namespace flowloom::test {

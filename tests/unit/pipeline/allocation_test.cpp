@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "net/packet_clock_rule.hpp"
+#include "pipeline/front.hpp"
 #include "pipeline/shard.hpp"
 #include "stream/counting_consumer.hpp"
 #include "support/random_conversations.hpp"
@@ -92,14 +93,16 @@ class Lap {
       packet.link = LinkType::Ethernet;
       packet.verdict = Verdict::Tcp;
       if (burst_.size < burst_.limit) continue;
-      front(burst_, DecodeOptions{});
+      front_.run(burst_);
       shard.track(burst_);
+      front_.release(number_);
       burst_.size = 0;
     }
   }
 
  private:
   const std::vector<Frame>& frames_;
+  Front front_{FrontSettings{}};
   Burst burst_;
   std::uint64_t number_ = 0;
   int lap_ = 0;
