@@ -128,7 +128,7 @@ Bytes PacketBuilder::datagram() const {
     ip = {0x45, 0};
     append16(ip, ip_length_ == kTrue ? static_cast<std::uint32_t>(20 + tcp.size())
                                      : static_cast<std::uint32_t>(ip_length_));
-    append(ip, {0x12, 0x34, 0x40, 0, 64, 6, 0, 0});
+    append(ip, {0x12, 0x34, 0x40, 0, hop_limit_, 6, 0, 0});
     append(ip, source);
     append(ip, destination);
     put16(ip, 10, 0xffffU & ~std::uint32_t{sum_of(ip)});
@@ -136,7 +136,7 @@ Bytes PacketBuilder::datagram() const {
     ip = {0x60, 0, 0, 0};
     append16(ip, ip_length_ == kTrue ? static_cast<std::uint32_t>(tcp.size())
                                      : static_cast<std::uint32_t>(ip_length_));
-    append(ip, {6, 64});
+    append(ip, {6, hop_limit_});
     append(ip, source);
     append(ip, destination);
   }

@@ -39,6 +39,7 @@ class PacketBuilder {
   /// Letters as packetdrill writes them: S F R P . U E W; "-" for none.
   PacketBuilder& flags(std::string_view letters);
   PacketBuilder& window(std::uint16_t value) { return window_ = value, *this; }
+  PacketBuilder& hop_limit(std::uint8_t value) { return hop_limit_ = value, *this; }
   PacketBuilder& urgent(std::uint16_t pointer) { return urgent_ = pointer, *this; }
   PacketBuilder& payload(std::string_view bytes) { return payload_ = bytes, *this; }
 
@@ -76,6 +77,7 @@ class PacketBuilder {
   std::uint8_t flags_ = 0x10;
   std::uint16_t window_ = 64000;
   std::uint16_t urgent_ = 0;
+  std::uint8_t hop_limit_ = 64;
   std::string payload_;
   std::vector<std::uint8_t> options_;
   std::vector<std::uint16_t> vlans_;

@@ -109,6 +109,7 @@ std::size_t parse_extra(const std::vector<std::string>& words, std::size_t i,
   if (word == "win") return segment.window = number<std::uint16_t>(value), 2;
   if (word == "urg") return segment.urgent = number<std::uint16_t>(value), 2;
   if (word == "port") return segment.port = number<std::uint16_t>(value), 2;
+  if (word == "ttl") return segment.ttl = number<std::uint8_t>(value), 2;
   if (word == "vlan") return segment.vlans.push_back(number<std::uint16_t>(value)), 2;
   if (word == "pad") return segment.pad = number<std::uint32_t>(value), 2;
   if (word == "snap") return segment.snap = number<std::uint32_t>(value), 2;
@@ -137,10 +138,13 @@ ScriptSegment parse_segment(const std::vector<std::string>& words) {
   return segment;
 }
 
-void parse_setting(const std::vector<std::string>& words, ShardConfig& config) {
+void parse_setting(const std::vector<std::string>& words, SegmentScript& script) {
   const std::string& name = words.at(1);
   const std::string& value = words.at(2);
-  if (name == "depth") {
+  ShardConfig& config = script.config;
+  if (name == "only") {
+    script.only = value == "ipv4" ? SegmentScript::Only::V4 : SegmentScript::Only::V6;
+  } else if (name == "depth") {
     config.tcp.depth = number(value);
   } else if (name == "overlap") {
     config.tcp.overlap = overlap_policy_from_name(value).value();
@@ -201,7 +205,7 @@ void parse_line(const std::string& line, int number_of_line, SegmentScript& scri
   ScriptStep step;
   step.line = number_of_line;
   if (words[0] == "set") {
-    parse_setting(words, script.config);
+    parse_setting(words, script);
     return;
   }
   if (words[0] == "=>") {

@@ -7,17 +7,18 @@
 //
 //   set max-flows 16            also: depth N, overlap bsd|first|last, memory BYTES,
 //                               checksum auto|all|none, idle-timeout S, syn-timeout S,
-//                               closed-timeout S
+//                               closed-timeout S, only ipv4|ipv6
 //   +.5 > S 0:0(0) win 65535 <mss 1460,ws 7,sackok,ts 1 0>
 //                               +SECONDS since the line before (1 ms if left out), side, flags
 //                               (S F R P . U E W, - for none), SEQ:END(LENGTH); a SYN or FIN is not
 //                               counted in LENGTH
 //   > P. 1:6(5) ack 1 "hello"   without text the payload is made from its position, so that
 //                               repetitions agree
-//     after the numbers:        ack N, win N, urg N, port N (of the originator), vlan N, pad N
-//                               (frame length), snap N (captured frame bytes), iplen N, badsum,
-//                               offload, rawseq N, rawack N (absolute), split N (into segments of
-//                               N bytes), reversed (those backwards), times N, <options>
+//     after the numbers:        ack N, win N, urg N, ttl N, port N (of the originator), vlan N,
+//                               pad N (frame length), snap N (captured frame bytes), iplen N,
+//                               badsum, offload, rawseq N, rawack N (absolute), split N (into
+//                               segments of N bytes), reversed (those backwards), times N,
+//                               <options>
 //   handshake                   S, S., . with window scale 7 on both sides
 //   closing C S                 F. of >, F. of <, last ACK; the data ends at C and S
 //   +3600 tick                  time passes without a packet
@@ -69,6 +70,7 @@ struct ScriptSegment {
   std::uint16_t window = 64000;
   std::uint16_t urgent = 0;
   std::uint16_t port = 40000;
+  std::uint8_t ttl = 64;         ///< also the hop limit of IPv6
   std::vector<std::uint16_t> vlans;
   std::uint32_t pad = 0;
   std::uint32_t snap = 0;
@@ -98,6 +100,7 @@ struct ScriptStep {
 struct SegmentScript {
   std::string name;
   ShardConfig config;
+  enum class Only : std::uint8_t { Neither, V4, V6 } only = Only::Neither;
   std::vector<ScriptStep> steps;
 };
 

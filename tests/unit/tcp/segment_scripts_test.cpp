@@ -1,8 +1,10 @@
-// Plays every script of tests/scripts_tcp; see tests/scripts_tcp/README.md.
+// Plays every script of tests/scripts_tcp, or of the folder that the environment variable
+// FLOWLOOM_SCRIPTS names; see tests/scripts_tcp/README.md.
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <cctype>
+#include <cstdlib>
 #include <filesystem>
 #include <string>
 #include <vector>
@@ -13,8 +15,10 @@ namespace flowloom::test {
 namespace {
 
 std::vector<std::string> scripts() {
+  const char* chosen = std::getenv("FLOWLOOM_SCRIPTS");
   std::vector<std::string> paths;
-  for (const auto& entry : std::filesystem::directory_iterator(FLOWLOOM_SCRIPTS_TCP)) {
+  for (const auto& entry : std::filesystem::directory_iterator(
+           chosen == nullptr ? FLOWLOOM_SCRIPTS_TCP : chosen)) {
     if (entry.path().extension() == ".seg") paths.push_back(entry.path().string());
   }
   std::sort(paths.begin(), paths.end());
