@@ -45,6 +45,119 @@ Bytes address_bytes(const IpAddress& address) {
   return {address.bytes.begin() + static_cast<std::ptrdiff_t>(skip), address.bytes.end()};
 }
 
+constexpr std::uint32_t kTypeIpv4 = 0x0800;
+constexpr std::uint32_t kTypeIpv6 = 0x86dd;
+
+Bytes ethernet_header() { return {2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1}; }
+
+std::uint8_t extension_number(const std::string& name) {
+  if (name == "hbh") return 0;
+  if (name == "rh0" || name == "rh2") return 43;
+  if (name == "frag") return 44;
+  if (name == "ah") return 51;
+  if (name == "dst") return 60;
+  throw std::invalid_argument("no such extension header: " + name);
+}
+
+Bytes extension_header(const std::string& name, std::uint8_t next) {
+  const Bytes address(16, 0x20);
+  Bytes header = {next};
+  if (name == "ah") {
+    append(header, {4, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1}); // 24 bytes, 12 of them the check value
+    append(header, Bytes(12, 0xaa));
+    return header;
+  }
+  if (name == "rh0" || name == "rh2") {
+    const auto kind = static_cast<std::uint8_t>(name == "rh0" ? 0 : 2);
+    append(header, {2, kind, 1, 0, 0, 0, 0});
+    append(header, address);
+    return header;
+  }
+  append(header, {0, 1, 4, 0, 0, 0, 0}); // PadN
+  return header;
+}
+
+/// An IPv4 header in front of `data`, between tunnel end points.
+Bytes outer_datagram(std::uint8_t protocol, const Bytes& data, bool from_lower) {
+  const std::uint8_t source = from_lower ? 1 : 2;
+  Bytes ip = {0x45, 0};
+  append16(ip, static_cast<std::uint32_t>(20 + data.size()));
+  append(ip, {0, 9, 0x40, 0, 64, protocol, 0, 0, 192, 0, 2, source});
+  append(ip, {192, 0, 2, static_cast<std::uint8_t>(3 - source)});
+  put16(ip, 10, 0xffffU & ~std::uint32_t{sum_of(ip)});
+  append(ip, data);
+  return ip;
+}
+
+Bytes udp(std::uint32_t port, const Bytes& data) {
+  Bytes header;
+  append16(header, 50000);
+  append16(header, port);
+  append16(header, static_cast<std::uint32_t>(8 + data.size()));
+  append16(header, 0);
+  append(header, data);
+  return header;
+}
+
+/// An Ethernet frame without tags.
+Bytes inner_frame(std::uint32_t type, const Bytes& packet) {
+  Bytes frame = ethernet_header();
+  append16(frame, type);
+  append(frame, packet);
+  return frame;
+}
+
+/// Wraps `packet`, which EtherType `type` names, and returns the new EtherType.
+std::uint32_t wrap(Bytes& packet, std::uint32_t type, const TunnelLayer& layer, bool from_lower) {
+  Bytes header;
+  switch (layer.kind) {
+    case TunnelLayer::Kind::IpIp:
+      packet = outer_datagram(type == kTypeIpv4 ? 4 : 41, packet, from_lower);
+      return kTypeIpv4;
+    case TunnelLayer::Kind::Gre: // RFC 2890, with a key
+      append16(header, 0x2000);
+      append16(header, type);
+      append32(header, layer.id);
+      append(header, packet);
+      packet = outer_datagram(47, header, from_lower);
+      return kTypeIpv4;
+    case TunnelLayer::Kind::Vxlan: // RFC 7348
+      append32(header, 0x08000000);
+      append32(header, layer.id << 8);
+      append(header, inner_frame(type, packet));
+      packet = outer_datagram(17, udp(4789, header), from_lower);
+      return kTypeIpv4;
+    case TunnelLayer::Kind::Geneve: // RFC 8926, with one option of four bytes
+      append32(header, 0x02006558);
+      append32(header, layer.id << 8);
+      append(header, {0x01, 0x02, 0x03, 0x01, 9, 9, 9, 9});
+      append(header, inner_frame(type, packet));
+      packet = outer_datagram(17, udp(6081, header), from_lower);
+      return kTypeIpv4;
+    case TunnelLayer::Kind::Gtpu: // 3GPP TS 29.281, a G-PDU
+      append16(header, 0x30ff);
+      append16(header, static_cast<std::uint32_t>(packet.size()));
+      append32(header, layer.id);
+      append(header, packet);
+      packet = outer_datagram(17, udp(2152, header), from_lower);
+      return kTypeIpv4;
+    case TunnelLayer::Kind::Mpls: // RFC 3032, bottom of stack
+      append32(header, layer.id << 12 | 0x1ff);
+      append(header, packet);
+      packet = header;
+      return 0x8847;
+    case TunnelLayer::Kind::Pppoe: // RFC 2516
+      append16(header, 0x1100);
+      append16(header, layer.id);
+      append16(header, static_cast<std::uint32_t>(packet.size() + 2));
+      append16(header, type == kTypeIpv4 ? 0x0021 : 0x0057);
+      append(header, packet);
+      packet = header;
+      return 0x8864;
+  }
+  throw std::invalid_argument("no such tunnel");
+}
+
 }  // namespace
 
 Endpoint endpoint4(std::uint8_t host, std::uint16_t port) {
@@ -82,6 +195,17 @@ PacketBuilder& PacketBuilder::timestamps(std::uint32_t value, std::uint32_t echo
   return option(bytes);
 }
 
+PacketBuilder& PacketBuilder::ip_options(const Bytes& bytes) {
+  append(ip_options_, bytes);
+  return *this;
+}
+
+PacketBuilder& PacketBuilder::extension(const std::string& name) {
+  extension_number(name); // throws where there is no such header
+  extensions_.push_back(name);
+  return *this;
+}
+
 PacketBuilder& PacketBuilder::option(const Bytes& bytes) {
   append(options_, bytes);
   return *this;
@@ -96,7 +220,9 @@ Bytes PacketBuilder::segment() const {
   append16(tcp, receiver_.port);
   append32(tcp, seq_);
   append32(tcp, ack_);
-  tcp.push_back(static_cast<std::uint8_t>((5 + options.size() / 4) << 4));
+  const auto words = static_cast<std::uint32_t>(5 + options.size() / 4);
+  const auto said = data_offset_ == kTrue ? words : static_cast<std::uint32_t>(data_offset_);
+  tcp.push_back(static_cast<std::uint8_t>(said << 4));
   tcp.push_back(flags_);
   append16(tcp, window_);
   append16(tcp, 0);
@@ -115,43 +241,95 @@ Bytes PacketBuilder::segment() const {
     case Checksum::Good: put16(tcp, 16, good); break;
     case Checksum::Bad: put16(tcp, 16, good ^ 0x5555U); break;
     case Checksum::Offloaded: put16(tcp, 16, of_header); break;
+    case Checksum::Zero: break;
   }
   return tcp;
 }
 
-Bytes PacketBuilder::datagram() const {
-  const Bytes tcp = segment();
-  const Bytes source = address_bytes(sender_.address);
-  const Bytes destination = address_bytes(receiver_.address);
-  Bytes ip;
-  if (sender_.address.is_v4()) {
-    ip = {0x45, 0};
-    append16(ip, ip_length_ == kTrue ? static_cast<std::uint32_t>(20 + tcp.size())
-                                     : static_cast<std::uint32_t>(ip_length_));
-    append(ip, {0x12, 0x34, 0x40, 0, hop_limit_, 6, 0, 0});
-    append(ip, source);
-    append(ip, destination);
-    put16(ip, 10, 0xffffU & ~std::uint32_t{sum_of(ip)});
-  } else {
-    ip = {0x60, 0, 0, 0};
-    append16(ip, ip_length_ == kTrue ? static_cast<std::uint32_t>(tcp.size())
-                                     : static_cast<std::uint32_t>(ip_length_));
-    append(ip, {6, hop_limit_});
-    append(ip, source);
-    append(ip, destination);
+Bytes PacketBuilder::datagram4(const Bytes& data) const {
+  Bytes options = ip_options_;
+  while (options.size() % 4 != 0) options.push_back(0);
+  const auto words = static_cast<std::uint32_t>(5 + options.size() / 4);
+  const auto said = ip_header_words_ == kTrue ? words
+                                              : static_cast<std::uint32_t>(ip_header_words_);
+  Bytes ip = {static_cast<std::uint8_t>(0x40U | said), 0};
+  append16(ip, ip_length_ == kTrue ? static_cast<std::uint32_t>(words * 4 + data.size())
+                                   : static_cast<std::uint32_t>(ip_length_));
+  append16(ip, ip_id_);
+  std::uint32_t fragment = 0x4000; // DF
+  if (fragment_) {
+    fragment = fragment_->begin / 8;
+    if (fragment_->more == FragmentRange::More::Yes) fragment |= 0x2000;
+    if (dont_fragment_) fragment |= 0x4000;
   }
-  append(ip, tcp);
+  append16(ip, fragment);
+  append(ip, {hop_limit_, protocol_, 0, 0});
+  append(ip, address_bytes(sender_.address));
+  append(ip, address_bytes(receiver_.address));
+  append(ip, options);
+  const std::uint32_t sum = 0xffffU & ~std::uint32_t{sum_of(ip)};
+  put16(ip, 10, ip_checksum_ == Checksum::Bad ? sum ^ 0x5555U : sum);
+  append(ip, data);
   return ip;
 }
 
+Bytes PacketBuilder::datagram6(const Bytes& data) const {
+  std::vector<std::string> headers = extensions_;
+  if (fragment_) headers.push_back("frag");
+  Bytes chain;
+  for (std::size_t i = 0; i < headers.size(); ++i) {
+    const std::uint8_t next = i + 1 < headers.size() ? extension_number(headers[i + 1]) : protocol_;
+    if (headers[i] != "frag") {
+      append(chain, extension_header(headers[i], next));
+      continue;
+    }
+    std::uint32_t field = fragment_ ? fragment_->begin : 0;
+    if (fragment_ && fragment_->more == FragmentRange::More::Yes) field |= 1;
+    append(chain, {next, 0});
+    append16(chain, field);
+    append32(chain, ip_id_);
+  }
+  append(chain, data);
+  Bytes ip = {0x60, 0, 0, 0};
+  append16(ip, ip_length_ == kTrue ? static_cast<std::uint32_t>(chain.size())
+                                   : static_cast<std::uint32_t>(ip_length_));
+  append(ip, {headers.empty() ? protocol_ : extension_number(headers.front()), hop_limit_});
+  append(ip, address_bytes(sender_.address));
+  append(ip, address_bytes(receiver_.address));
+  append(ip, chain);
+  return ip;
+}
+
+Bytes PacketBuilder::datagram() const {
+  Bytes data = segment();
+  if (fragment_) {
+    data.resize(std::max<std::size_t>(data.size(), fragment_->end), 0);
+    data = Bytes(data.begin() + fragment_->begin, data.begin() + fragment_->end);
+  }
+  const bool v4 = sender_.address.is_v4();
+  if (!quoted_) return v4 ? datagram4(data) : datagram6(data);
+  PacketBuilder error;
+  error.from(receiver_).to(sender_).protocol(v4 ? 1 : 58);
+  Bytes message = v4 ? Bytes{3, 3, 0, 0, 0, 0, 0, 0} : Bytes{1, 4, 0, 0, 0, 0, 0, 0};
+  append(message, v4 ? datagram4(data) : datagram6(data));
+  put16(message, 2, 0xffffU & ~std::uint32_t{sum_of(message)}); // no pseudo-header: ICMPv4's
+  return v4 ? error.datagram4(message) : error.datagram6(message);
+}
+
 Frame PacketBuilder::build(Timestamp stamp) const {
-  Bytes frame = {2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1};
+  std::uint32_t type = sender_.address.is_v4() ? kTypeIpv4 : kTypeIpv6;
+  Bytes packet = datagram();
+  for (const TunnelLayer& layer : tunnels_) {
+    type = wrap(packet, type, layer, sender_.address < receiver_.address);
+  }
+  Bytes frame = ethernet_header();
+  frame.back() = mac_;
   for (const std::uint16_t id : vlans_) {
     append16(frame, 0x8100);
     append16(frame, id);
   }
-  append16(frame, sender_.address.is_v4() ? 0x0800 : 0x86dd);
-  append(frame, datagram());
+  append16(frame, type);
+  append(frame, packet);
   if (frame.size() < pad_to_) frame.resize(pad_to_, 0);
   const auto wire_length = static_cast<std::uint32_t>(frame.size());
   if (snap_ != 0 && snap_ < frame.size()) frame.resize(snap_);

@@ -1,9 +1,11 @@
 // Builds Ethernet frames with TCP over IPv4 or IPv6, for tests: fluent, valid checksums unless told
-// otherwise. Shares no code with the decoder, so that the two check each other.
+// otherwise, whole or a fragment, plain or inside tunnels. Shares no code with the decoder, so that
+// the two check each other.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -20,6 +22,19 @@ struct Frame {
   std::uint32_t wire_length = 0;  ///< 0: as long as `bytes`
 };
 
+/// A part of the IP payload, sent as a fragment; zeros stand for what the segment does not have.
+struct FragmentRange {
+  std::uint32_t begin = 0;
+  std::uint32_t end = 0;
+  enum class More : std::uint8_t { No, Yes } more = More::No;
+};
+
+/// What a datagram is wrapped into; `id` is the key, VNI, TEID, label or session.
+struct TunnelLayer {
+  enum class Kind : std::uint8_t { IpIp, Gre, Vxlan, Geneve, Gtpu, Mpls, Pppoe } kind = Kind::IpIp;
+  std::uint32_t id = 0;
+};
+
 /// "10.0.0.<host>" and "2001:db8::<host>".
 Endpoint endpoint4(std::uint8_t host, std::uint16_t port);
 Endpoint endpoint6(std::uint8_t host, std::uint16_t port);
@@ -29,7 +44,8 @@ class PacketBuilder {
   enum class Checksum : std::uint8_t {
     Good,
     Bad,
-    Offloaded  ///< the sum of the pseudo-header, as an offloading sender leaves it
+    Offloaded,  ///< the sum of the pseudo-header, as an offloading sender leaves it
+    Zero        ///< the field is 0
   };
 
   PacketBuilder& from(const Endpoint& sender) { return sender_ = sender, *this; }
@@ -56,6 +72,25 @@ class PacketBuilder {
   PacketBuilder& pad_to(std::size_t bytes) { return pad_to_ = bytes, *this; }
   /// What the IP header says its length is (IPv6: the payload length).
   PacketBuilder& ip_length(std::uint16_t value) { return ip_length_ = value, *this; }
+  PacketBuilder& ip_id(std::uint16_t value) { return ip_id_ = value, *this; }
+  /// Keeps "don't fragment" set even on a fragment.
+  PacketBuilder& dont_fragment() { return dont_fragment_ = true, *this; }
+  /// The last byte of the sender's MAC address.
+  PacketBuilder& mac(std::uint8_t value) { return mac_ = value, *this; }
+  PacketBuilder& protocol(std::uint8_t value) { return protocol_ = value, *this; }
+  /// IPv4 options as they are; filled up with zeros to a multiple of four.
+  PacketBuilder& ip_options(const std::vector<std::uint8_t>& bytes);
+  /// One IPv6 extension header: hbh, dst, rh0, rh2, ah, or frag for an atomic fragment's.
+  PacketBuilder& extension(const std::string& name);
+  PacketBuilder& fragment(const FragmentRange& range) { return fragment_ = range, *this; }
+  /// What the headers say of their own lengths, in words of four bytes.
+  PacketBuilder& ip_header_words(std::uint8_t value) { return ip_header_words_ = value, *this; }
+  PacketBuilder& data_offset(std::uint8_t value) { return data_offset_ = value, *this; }
+  PacketBuilder& bad_ip_checksum() { return ip_checksum_ = Checksum::Bad, *this; }
+  /// The datagram comes back to its sender, quoted in an ICMP error "port unreachable".
+  PacketBuilder& quoted_in_icmp() { return quoted_ = true, *this; }
+  /// One more tunnel around the datagram, innermost first.
+  PacketBuilder& inside(const TunnelLayer& layer) { return tunnels_.push_back(layer), *this; }
   PacketBuilder& checksum(Checksum mode) { return checksum_ = mode, *this; }
   /// The capture keeps this many bytes of the frame.
   PacketBuilder& snap(std::size_t bytes) { return snap_ = bytes, *this; }
@@ -67,6 +102,8 @@ class PacketBuilder {
  private:
   [[nodiscard]] std::vector<std::uint8_t> segment() const;
   [[nodiscard]] std::vector<std::uint8_t> datagram() const;
+  [[nodiscard]] std::vector<std::uint8_t> datagram4(const std::vector<std::uint8_t>& data) const;
+  [[nodiscard]] std::vector<std::uint8_t> datagram6(const std::vector<std::uint8_t>& data) const;
 
   static constexpr int kTrue = -1;
 
@@ -83,6 +120,18 @@ class PacketBuilder {
   std::vector<std::uint16_t> vlans_;
   std::size_t pad_to_ = 0;
   int ip_length_ = kTrue;
+  int ip_header_words_ = kTrue;
+  int data_offset_ = kTrue;
+  std::uint16_t ip_id_ = 0x1234;
+  bool dont_fragment_ = false;
+  std::uint8_t mac_ = 1;
+  std::uint8_t protocol_ = 6;
+  std::vector<std::uint8_t> ip_options_;
+  std::vector<std::string> extensions_;
+  std::optional<FragmentRange> fragment_;
+  Checksum ip_checksum_ = Checksum::Good;
+  bool quoted_ = false;
+  std::vector<TunnelLayer> tunnels_;
   Checksum checksum_ = Checksum::Good;
   std::size_t snap_ = 0;
 };

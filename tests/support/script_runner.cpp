@@ -46,12 +46,16 @@ void add_options(PacketBuilder& packet, const std::string& text) {
     std::uint32_t a = 0;
     std::uint32_t b = 0;
     words >> name;
-    if (name == "raw") { // hexadecimal bytes of one option
+    if (name == "raw" || name == "ip") { // hexadecimal bytes of one option
       std::vector<std::uint8_t> bytes;
       for (std::string hex; words >> hex;) {
         bytes.push_back(static_cast<std::uint8_t>(std::stoi(hex, nullptr, 16)));
       }
-      packet.option(bytes);
+      name == "raw" ? packet.option(bytes) : packet.ip_options(bytes);
+      continue;
+    }
+    if (name == "ext") {
+      for (std::string header; words >> header;) packet.extension(header);
       continue;
     }
     words >> a >> b;
@@ -69,10 +73,32 @@ void add_options(PacketBuilder& packet, const std::string& text) {
   }
 }
 
+std::uint64_t datagrams(const DefragmentCounters& counters, const std::string& name) {
+  const std::map<std::string, std::uint64_t> counts = {
+      {"reassembled", counters.reassembled}, {"expired", counters.expired},
+      {"discarded", counters.discarded},     {"overlaps", counters.overlaps},
+      {"overlap_conflicts", counters.overlap_conflicts}};
+  return counts.at(name);
+}
+
+/// What a segment says of the layers below TCP.
+void set_ip_header(PacketBuilder& packet, const ScriptSegment& segment) {
+  packet.hop_limit(segment.ttl).ip_id(segment.ip_id).protocol(segment.protocol);
+  if (segment.ip_length) packet.ip_length(*segment.ip_length);
+  if (segment.ip_header_words) packet.ip_header_words(*segment.ip_header_words);
+  if (segment.data_offset) packet.data_offset(*segment.data_offset);
+  if (segment.ip_sum == PacketBuilder::Checksum::Bad) packet.bad_ip_checksum();
+  if (segment.quoted == ScriptSegment::Quoted::Yes) packet.quoted_in_icmp();
+  packet.mac(segment.mac);
+  if (segment.dont_fragment == ScriptSegment::DontFragment::Yes) packet.dont_fragment();
+  for (const TunnelLayer& layer : segment.tunnels) packet.inside(layer);
+}
+
 class Player {
  public:
   Player(const SegmentScript& script, const ScriptVariant& variant)
-      : script_(script), variant_(variant), runner_(script.config, consumer_, variant.burst) {}
+      : script_(script), variant_(variant), runner_(script.config, consumer_, variant.burst,
+                                                   script.fragment_overlap) {}
 
   ScriptOutcome run();
 
@@ -80,6 +106,7 @@ class Player {
   using Stream = std::pair<std::size_t, ScriptSide>;  // connection ordinal, sender
 
   void send(const ScriptSegment& segment);
+  void sweep(const ScriptSegment& segment);
   void send_piece(const ScriptSegment& segment, std::uint32_t skip, std::uint32_t count);
   [[nodiscard]] Endpoint endpoint(ScriptSide side, std::uint16_t port) const;
   [[nodiscard]] std::uint32_t isn(ScriptSide side) const {
@@ -116,10 +143,16 @@ class Player {
 Endpoint Player::endpoint(ScriptSide side, std::uint16_t port) const {
   const std::uint16_t own = side == ScriptSide::Left ? port : kRightPort;
   // In IPv4 the originator is the lower end point, in IPv6 the upper one.
-  if (variant_.version == ScriptVariant::Version::V4) {
-    return endpoint4(side == ScriptSide::Left ? 1 : 2, own);
+  const bool v4 = variant_.version == ScriptVariant::Version::V4;
+  const bool left = side == ScriptSide::Left || script_.hosts == SegmentScript::Hosts::One;
+  if (!left && script_.hosts == SegmentScript::Hosts::Multicast) {
+    constexpr std::array<std::uint8_t, 16> kGroup6 = {0xff, 0x02, 0, 0, 0, 0, 0, 0,
+                                                      0,    0,    0, 0, 0, 0, 0, 5};
+    constexpr std::array<std::uint8_t, 4> kGroup4 = {224, 0, 0, 5};
+    return {v4 ? IpAddress::v4(kGroup4.data()) : IpAddress::v6(kGroup6.data()), own};
   }
-  return endpoint6(side == ScriptSide::Left ? 9 : 3, own);
+  if (v4) return endpoint4(left ? 1 : 2, own);
+  return endpoint6(left ? 9 : 3, own);
 }
 
 void Player::send(const ScriptSegment& segment) {
@@ -132,6 +165,15 @@ void Player::send(const ScriptSegment& segment) {
       const std::uint32_t skip = (backwards ? pieces - 1 - i : i) * size;
       send_piece(segment, skip, std::min(size, segment.length - skip));
     }
+    if (segment.sweep > 1) sweep(segment);
+  }
+}
+
+void Player::sweep(const ScriptSegment& segment) {
+  ScriptSegment next = segment;
+  for (std::uint32_t i = 1; i < segment.sweep; ++i) {
+    ++next.port;
+    send_piece(next, 0, next.length);
   }
 }
 
@@ -150,20 +192,19 @@ void Player::send_piece(const ScriptSegment& segment, std::uint32_t skip, std::u
                  : isn(segment.side) + static_cast<std::uint32_t>(segment.seq) + skip);
   if (segment.ack) packet.ack(isn(other) + static_cast<std::uint32_t>(*segment.ack));
   if (segment.raw_ack) packet.ack(*segment.raw_ack);
-  packet.hop_limit(segment.ttl);
   packet.payload(std::string_view(whole).substr(skip, count));
   add_options(packet, segment.options);
   for (const std::uint16_t id : segment.vlans) packet.vlan(id);
   packet.pad_to(segment.pad);
-  if (segment.ip_length) packet.ip_length(*segment.ip_length);
-  if (segment.sum == ScriptSegment::Sum::Bad) packet.checksum(PacketBuilder::Checksum::Bad);
-  if (segment.sum == ScriptSegment::Sum::Offloaded) {
-    packet.checksum(PacketBuilder::Checksum::Offloaded);
-  }
+  packet.checksum(segment.sum);
+  set_ip_header(packet, segment);
   // The script's number is of an IPv4 frame; an IPv6 header is 20 bytes longer.
   const std::size_t longer = variant_.version == ScriptVariant::Version::V4 ? 0 : 20;
   if (segment.snap != 0) packet.snap(segment.snap + longer);
-  runner_.feed(packet.build(now_));
+  if (segment.fragments.empty()) runner_.feed(packet.build(now_));
+  for (const FragmentRange& range : segment.fragments) {
+    runner_.feed(packet.fragment(range).build(now_));
+  }
 }
 
 std::vector<const StreamEvent*> Player::unclaimed(const Stream& stream) const {
@@ -283,6 +324,17 @@ void Player::check_final_step(const ScriptStep& step) {
                                                : count_of(kVerdictNames, ledger.verdicts, words[0]);
     return compare(words[0] + " " + std::to_string(found), words[0] + " " + words.at(1));
   }
+  if (what == "reject" || what == "datagrams") {
+    named_[what].insert(words.at(0));
+    const DefragmentCounters& counters = runner_.datagrams();
+    const std::uint64_t found =
+        what == "reject" ? count_of(kFragmentRejectNames, counters.rejected, words[0])
+                         : datagrams(counters, words[0]);
+    return compare(words[0] + " " + std::to_string(found), words[0] + " " + words.at(1));
+  }
+  if (what == "bad_timestamps") {
+    return compare(std::to_string(runner_.bad_timestamps()), words.at(0));
+  }
   if (what == "connections") {
     return compare(std::to_string(consumer_.connections().size()), words.at(0));
   }
@@ -348,6 +400,12 @@ void Player::check_counts() {
       continue;
     }
     fail(0, "fate " + name + " is " + std::to_string(ledger.tcp.fates[i]));
+  }
+  for (std::size_t i = 0; i < kFragmentRejectCount; ++i) {
+    const std::string name(kFragmentRejectNames[i]);
+    const std::uint64_t found = runner_.datagrams().rejected[i];
+    if (found == 0 || named_["reject"].count(name) != 0) continue;
+    fail(0, "reject " + name + " is " + std::to_string(found));
   }
   for (std::size_t i = 0; i < kVerdictCount; ++i) {
     const std::string name(kVerdictNames[i]);

@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <fstream>
+#include <map>
 #include <sstream>
 #include <stdexcept>
 
@@ -95,21 +96,65 @@ void parse_range(const std::string& word, ScriptSegment& segment) {
   if (end - segment.seq != segment.length) throw std::runtime_error("wrong length: " + word);
 }
 
+/// "16:24+"
+FragmentRange parse_fragment(const std::string& word) {
+  const std::size_t colon = word.find(':');
+  if (colon == std::string::npos) throw std::runtime_error("not BEGIN:END: " + word);
+  const bool more = word.back() == '+';
+  const std::size_t end = word.size() - (more ? 1 : 0);
+  const FragmentRange range{number<std::uint32_t>(word.substr(0, colon)),
+                            number<std::uint32_t>(word.substr(colon + 1, end - colon - 1)),
+                            more ? FragmentRange::More::Yes : FragmentRange::More::No};
+  if (range.end < range.begin) throw std::runtime_error("ends before it begins: " + word);
+  return range;
+}
+
+TunnelLayer parse_tunnel(const std::string& kind, const std::string& id) {
+  using Kind = TunnelLayer::Kind;
+  const std::map<std::string, Kind> kinds = {
+      {"ipip", Kind::IpIp}, {"gre", Kind::Gre},   {"vxlan", Kind::Vxlan}, {"geneve", Kind::Geneve},
+      {"gtpu", Kind::Gtpu}, {"mpls", Kind::Mpls}, {"pppoe", Kind::Pppoe}};
+  const auto found = kinds.find(kind);
+  if (found == kinds.end()) throw std::runtime_error("no such tunnel: " + kind);
+  return {found->second, number<std::uint32_t>(id)};
+}
+
+/// Words about the layers below TCP; as parse_extra().
+std::size_t parse_ip_extra(const std::vector<std::string>& words, std::size_t i,
+                           ScriptSegment& segment) {
+  const std::string& word = words[i];
+  const std::string& value = words.at(i + 1);
+  if (word == "ttl") return segment.ttl = number<std::uint8_t>(value), 2;
+  if (word == "id") return segment.ip_id = number<std::uint16_t>(value), 2;
+  if (word == "proto") return segment.protocol = number<std::uint8_t>(value), 2;
+  if (word == "ihl") return segment.ip_header_words = number<std::uint8_t>(value), 2;
+  if (word == "doff") return segment.data_offset = number<std::uint8_t>(value), 2;
+  if (word == "mac") return segment.mac = number<std::uint8_t>(value), 2;
+  if (word == "sweep") return segment.sweep = number<std::uint32_t>(value), 2;
+  if (word == "frag") return segment.fragments.push_back(parse_fragment(value)), 2;
+  if (word == "in") return segment.tunnels.push_back(parse_tunnel(value, words.at(i + 2))), 3;
+  throw std::runtime_error("unknown word: " + word);
+}
+
 /// One word after the numbers, with its argument; returns how many words that were.
 std::size_t parse_extra(const std::vector<std::string>& words, std::size_t i,
                         ScriptSegment& segment) {
   const std::string& word = words[i];
   if (word.front() == '"') return segment.text = unquoted(word), 1;
   if (word.front() == '<') return segment.options = word.substr(1, word.size() - 2), 1;
-  if (word == "badsum") return segment.sum = ScriptSegment::Sum::Bad, 1;
-  if (word == "offload") return segment.sum = ScriptSegment::Sum::Offloaded, 1;
+  using Checksum = PacketBuilder::Checksum;
+  if (word == "badsum") return segment.sum = Checksum::Bad, 1;
+  if (word == "zerosum") return segment.sum = Checksum::Zero, 1;
+  if (word == "offload") return segment.sum = Checksum::Offloaded, 1;
+  if (word == "badipsum") return segment.ip_sum = Checksum::Bad, 1;
+  if (word == "df") return segment.dont_fragment = ScriptSegment::DontFragment::Yes, 1;
+  if (word == "icmp") return segment.quoted = ScriptSegment::Quoted::Yes, 1;
   if (word == "reversed") return segment.order = ScriptSegment::Order::Reversed, 1;
   const std::string& value = words.at(i + 1);
   if (word == "ack") return segment.ack = number(value), 2;
   if (word == "win") return segment.window = number<std::uint16_t>(value), 2;
   if (word == "urg") return segment.urgent = number<std::uint16_t>(value), 2;
   if (word == "port") return segment.port = number<std::uint16_t>(value), 2;
-  if (word == "ttl") return segment.ttl = number<std::uint8_t>(value), 2;
   if (word == "vlan") return segment.vlans.push_back(number<std::uint16_t>(value)), 2;
   if (word == "pad") return segment.pad = number<std::uint32_t>(value), 2;
   if (word == "snap") return segment.snap = number<std::uint32_t>(value), 2;
@@ -118,7 +163,7 @@ std::size_t parse_extra(const std::vector<std::string>& words, std::size_t i,
   if (word == "rawack") return segment.raw_ack = number<std::uint32_t>(value), 2;
   if (word == "split") return segment.split = number<std::uint32_t>(value), 2;
   if (word == "times") return segment.times = number<std::uint32_t>(value), 2;
-  throw std::runtime_error("unknown word: " + word);
+  return parse_ip_extra(words, i, segment);
 }
 
 ScriptSegment parse_segment(const std::vector<std::string>& words) {
@@ -143,7 +188,15 @@ void parse_setting(const std::vector<std::string>& words, SegmentScript& script)
   const std::string& value = words.at(2);
   ShardConfig& config = script.config;
   if (name == "only") {
-    script.only = value == "ipv4" ? SegmentScript::Only::V4 : SegmentScript::Only::V6;
+    const std::map<std::string, SegmentScript::Only> versions = {
+        {"ipv4", SegmentScript::Only::V4}, {"ipv6", SegmentScript::Only::V6}};
+    script.only = versions.at(value);
+  } else if (name == "fragment-overlap") {
+    script.fragment_overlap = fragment_overlap_from_name(value).value();
+  } else if (name == "hosts") {
+    const std::map<std::string, SegmentScript::Hosts> hosts = {
+        {"one", SegmentScript::Hosts::One}, {"multicast", SegmentScript::Hosts::Multicast}};
+    script.hosts = hosts.at(value);
   } else if (name == "depth") {
     config.tcp.depth = number(value);
   } else if (name == "overlap") {

@@ -5,20 +5,29 @@
 // the script calls originator, `<` the other one. Sequence numbers are relative to the sender's
 // initial sequence number, acknowledgements to the receiver's: the SYN is 0, the first data byte 1.
 //
-//   set max-flows 16            also: depth N, overlap bsd|first|last, memory BYTES,
-//                               checksum auto|all|none, idle-timeout S, syn-timeout S,
-//                               closed-timeout S, only ipv4|ipv6
+//   set max-flows 16            also: depth N, overlap POLICY, fragment-overlap POLICY,
+//                               memory BYTES, checksum auto|all|none, idle-timeout S,
+//                               syn-timeout S, closed-timeout S, only ipv4|ipv6,
+//                               hosts one|multicast (both ends are one host; > sends to a group)
 //   +.5 > S 0:0(0) win 65535 <mss 1460,ws 7,sackok,ts 1 0>
 //                               +SECONDS since the line before (1 ms if left out), side, flags
 //                               (S F R P . U E W, - for none), SEQ:END(LENGTH); a SYN or FIN is not
 //                               counted in LENGTH
 //   > P. 1:6(5) ack 1 "hello"   without text the payload is made from its position, so that
 //                               repetitions agree
-//     after the numbers:        ack N, win N, urg N, ttl N, port N (of the originator), vlan N,
-//                               pad N (frame length), snap N (captured frame bytes), iplen N,
-//                               badsum, offload, rawseq N, rawack N (absolute), split N (into
-//                               segments of N bytes), reversed (those backwards), times N,
-//                               <options>
+//     after the numbers:        ack N, win N, urg N, port N (of the originator), vlan N,
+//                               rawseq N, rawack N (absolute), <options>
+//       several segments:       split N (into segments of N bytes), reversed (those backwards),
+//                               times N, sweep N (from so many ports)
+//       the frame:              pad N (its length), snap N (bytes captured), mac N (of the sender),
+//                               in KIND ID (a tunnel, innermost first: ipip gre vxlan geneve gtpu
+//                               mpls pppoe), icmp (an error that quotes the segment, sent back)
+//       headers:                badsum, zerosum, offload, doff N; iplen N, ihl N, badipsum, ttl N,
+//                               id N, proto N, df
+//       fragments:              frag BEGIN:END+ (a packet with these bytes of the IP payload, + for
+//                               "more follow"; again for another)
+//     <options>:                mss N, ws N, sackok, ts VALUE ECHO, raw HEX..., ip HEX... (of
+//                               IPv4), ext NAME... (IPv6 headers: hbh dst rh0 rh2 ah frag)
 //   handshake                   S, S., . with window scale 7 on both sides
 //   closing C S                 F. of >, F. of <, last ACK; the data ends at C and S
 //   +3600 tick                  time passes without a packet
@@ -40,6 +49,9 @@
 //                               out_of_order, overlap_conflicts, urgent_bytes
 //   => fate NAME N              of the run's bytes; all but `delivered` must be named
 //   => verdict NAME N           of the run's packets; all but `tcp` must be named
+//   => reject NAME N            of the run's fragments; all must be named
+//   => datagrams NAME N         reassembled, expired, discarded, overlaps or overlap_conflicts
+//   => bad_timestamps N         packets whose stamp the clock did not follow
 //   => connections N            of the run (default 1)
 // `=> #2 ...` speaks of the second connection. What was delivered and not claimed is a failure.
 #pragma once
@@ -50,8 +62,10 @@
 #include <vector>
 
 #include "base/time.hpp"
+#include "ip/fragment_overlap.hpp"
 #include "net/direction.hpp"
 #include "pipeline/shard_config.hpp"
+#include "support/packet_builder.hpp"
 
 namespace flowloom::test {
 
@@ -75,12 +89,23 @@ struct ScriptSegment {
   std::uint32_t pad = 0;
   std::uint32_t snap = 0;
   std::optional<std::uint16_t> ip_length;
-  enum class Sum : std::uint8_t { Good, Bad, Offloaded } sum = Sum::Good;
+  PacketBuilder::Checksum sum = PacketBuilder::Checksum::Good;
+  PacketBuilder::Checksum ip_sum = PacketBuilder::Checksum::Good;
+  std::uint16_t ip_id = 0x1234;
+  std::uint8_t protocol = 6;
+  std::optional<std::uint8_t> ip_header_words;
+  std::optional<std::uint8_t> data_offset;
+  std::vector<FragmentRange> fragments;  ///< one packet each; none: the whole segment
+  std::vector<TunnelLayer> tunnels;      ///< innermost first
+  std::uint8_t mac = 1;
+  enum class DontFragment : std::uint8_t { No, Yes } dont_fragment = DontFragment::No;
+  enum class Quoted : std::uint8_t { No, Yes } quoted = Quoted::No;
   std::string options;           ///< between < and >
   std::optional<std::string> text;
   std::uint32_t split = 0;       ///< 0: one segment
   enum class Order : std::uint8_t { Forward, Reversed } order = Order::Forward;
   std::uint32_t times = 1;
+  std::uint32_t sweep = 1;       ///< each of that many originator ports
 };
 
 struct ScriptExpectation {
@@ -100,7 +125,9 @@ struct ScriptStep {
 struct SegmentScript {
   std::string name;
   ShardConfig config;
+  FragmentOverlap fragment_overlap = FragmentOverlap::Bsd;
   enum class Only : std::uint8_t { Neither, V4, V6 } only = Only::Neither;
+  enum class Hosts : std::uint8_t { Two, One, Multicast } hosts = Hosts::Two;
   std::vector<ScriptStep> steps;
 };
 

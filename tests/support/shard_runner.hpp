@@ -24,8 +24,9 @@ inline ShardConfig small_config() {
 
 class ShardRunner {
  public:
-  ShardRunner(const ShardConfig& config, StreamConsumer& consumer, std::uint32_t burst = kBurstMax)
-      : front_(FrontSettings{DecodeOptions{config.seed}, {}}), shard_(config, consumer) {
+  ShardRunner(const ShardConfig& config, StreamConsumer& consumer, std::uint32_t burst = kBurstMax,
+              FragmentOverlap overlap = FragmentOverlap::Bsd)
+      : front_(front_settings(config, overlap)), shard_(config, consumer) {
     burst_.limit = burst;
     frames_.reserve(burst);
   }
@@ -72,9 +73,20 @@ class ShardRunner {
 
   [[nodiscard]] Shard& shard() { return shard_; }
   [[nodiscard]] const Ledger& ledger() const { return shard_.ledger(); }
+  [[nodiscard]] std::uint64_t bad_timestamps() const { return rule_.bad_timestamps(); }
+  [[nodiscard]] const DefragmentCounters& datagrams() const { return front_.datagrams(); }
 
  private:
   static constexpr std::uint8_t kPoison = 0xdb;
+
+  static FrontSettings front_settings(const ShardConfig& config, FragmentOverlap overlap) {
+    FrontSettings settings;
+    settings.defragment.ipv4_overlap = overlap;
+    settings.decode.seed = settings.defragment.seed = config.seed;
+    settings.defragment.max_datagrams = 64;
+    settings.defragment.memory_bytes = Defragmenter::kMinMemoryBytes;
+    return settings;
+  }
 
   Front front_;
   Shard shard_;

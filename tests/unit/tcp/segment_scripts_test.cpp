@@ -6,6 +6,7 @@
 #include <cctype>
 #include <cstdlib>
 #include <filesystem>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -58,9 +59,26 @@ TEST(ScriptRunner, FindsWhatIsNotAsWritten) {
   EXPECT_NE(play_all(parse_script("unnamed anomaly", good + "> . 5:6(1) ack 1\n")), "");
 }
 
+// Each of these lines breaks the segment in another layer: the verdict says that it was said.
+TEST(ScriptRunner, SaysWhatIsInTheHeaders) {
+  const std::map<std::string, std::string> lines = {
+      {"doff 4", "bad_tcp_header"}, {"iplen 1500", "bad_ip_header"}, {"badsum", "bad_checksum"},
+      {"proto 17", "udp"},          {"icmp", "icmp"},                {"frag 0:24+", "fragment"}};
+  for (const auto& [words, verdict] : lines) {
+    const std::string segment = "> P. 1:5(4) ack 1 \"abcd\" " + words + "\n=> connections 0\n";
+    EXPECT_EQ(play_all(parse_script(words, segment + "=> verdict " + verdict + " 1\n")), "");
+    EXPECT_NE(play_all(parse_script(words, segment)), "") << "a verdict that nobody named";
+  }
+}
+
 TEST(ScriptRunner, RefusesWhatIsNotAScript) {
   for (const std::string wrong : {"hello", "> S", "> Q 0:0(0)", "> . 1:3(1) ack 1",
-                                  "> . 1:2(1) ack 1 \"two\"", "> . 1:2(1)", "set colour 3"}) {
+                                  "> . 1:2(1) ack 1 \"two\"", "> . 1:2(1)", "set colour 3",
+                                  "> . 1:2(1) ack 1 frag 8", "> . 1:2(1) ack 1 frag 16:8",
+                                  "> . 1:2(1) ack 1 frag 0:8-", "> . 1:2(1) ack 1 in wonderland 1",
+                                  "> . 1:2(1) ack 1 in gre", "> . 1:2(1) ack 1 ttl",
+                                  "> . 1:2(1) ack 1 <ext nothing>", "> . 1:2(1) ack 1 <mss>x",
+                                  "set only ipx", "set hosts three"}) {
     EXPECT_THROW(play_all(parse_script("wrong", wrong)), std::exception) << wrong;
   }
 }
