@@ -114,6 +114,7 @@ class Suite:
 
     # --- inputs
 
+    # case: M12
     def test_unreadable(self):
         empty, garbage = self.path("empty", b""), self.path("garbage", os.urandom(2000))
         text, missing = self.path("text", b"not a capture\n" * 99), self.folder / "missing"
@@ -131,6 +132,7 @@ class Suite:
                              f"--vdev=net_pcap1,rx_pcap={SAMPLE}", "--", "-q")
         self.checks.equal(expected, ran.out, "run processes the others, too")
 
+    # case: M01 M03
     def test_truncated(self):
         whole = Capture.load(SAMPLE)
         kept = len(whole.packets) * 2 // 3

@@ -126,6 +126,7 @@ def check_wrappings(checks, flowloom, folder):
             checks.equal((3, 1), (ran.status, ran.err.count("flowloom: ")), f"{name}, cut")
 
 
+# case: M09
 def check_rotation(checks, flowloom, generator, folder):
     """A thousand files, of them at most a few open at a time, and a thousand of interleaved ones
     with many streams that grow at the same time."""

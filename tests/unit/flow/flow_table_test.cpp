@@ -113,6 +113,7 @@ TEST(FlowTable, AgreesWithAMapUnderChurn) {
   run.erase_all();
 }
 
+// case: L07
 TEST(FlowTable, EqualHashesAreTwoConnections) {
   // Every key has the same hash: ten in a bucket, sixteen buckets, then it is refused.
   TableRun run(1000, 400, [](std::uint32_t) { return std::uint64_t{0x123456789abcdef0}; });
@@ -122,6 +123,7 @@ TEST(FlowTable, EqualHashesAreTwoConnections) {
   run.erase_all();
 }
 
+// case: L06
 TEST(FlowTable, CollidingBucketsAndTags) {
   // Four home buckets, three tags, one of them the one that means empty.
   TableRun run(400, 300, [](std::uint32_t n) {

@@ -26,6 +26,7 @@ struct Magic {
   std::int64_t fraction_ns;
 };
 
+// case: K07 M04
 TEST(Pcap, EveryMagicInBothByteOrders) {
   for (const Magic magic : {Magic{0xa1b2c3d4, 1000}, {0xa1b23c4d, 1}, {0xa1b2cd34, 1000}}) {
     for (const ByteOrder order : {ByteOrder::Little, ByteOrder::Big}) {
@@ -48,6 +49,7 @@ TEST(Pcap, EveryMagicInBothByteOrders) {
   }
 }
 
+// case: M07
 TEST(Pcap, FrameCheckSequenceBitsAreNotPartOfTheLinkType) {
   PcapBuilder file({.linktype = 0x24000001});
   file.add({.frame = frame_of(60, 1)});
@@ -65,6 +67,7 @@ TEST(Pcap, OldVersionsHaveTheirLengthsTheOtherWayRound) {
   EXPECT_EQ(seen.packets[0].frame, Bytes(4, 7));
 }
 
+// case: M02
 TEST(Pcap, MoreCapturedThanOnTheWireIsOnTheWire) {
   PcapBuilder file;
   file.add({.frame = frame_of(60, 1), .wire = 5});
@@ -73,6 +76,7 @@ TEST(Pcap, MoreCapturedThanOnTheWireIsOnTheWire) {
   EXPECT_EQ(seen.packets.at(0).flags, 0);
 }
 
+// case: M03
 TEST(Pcap, AnImpossibleLengthEndsTheFileThere) {
   PcapBuilder file;
   file.add({.frame = frame_of(60, 1)});
@@ -133,6 +137,7 @@ PcapngBuilder everything(ByteOrder first, ByteOrder second) {
   return file;
 }
 
+// case: M05
 TEST(Pcapng, SectionsInterfacesAndBlocksOfAllKinds) {
   for (const ByteOrder first : {ByteOrder::Little, ByteOrder::Big}) {
     for (const ByteOrder second : {ByteOrder::Little, ByteOrder::Big}) {
@@ -276,6 +281,7 @@ PcapBuilder small_pcap() {
   return file;
 }
 
+// case: M01
 TEST(CutCapture, PcapAtEveryByte) {
   const PcapBuilder file = small_pcap();
   const std::vector<std::size_t> packet_ends(file.ends.begin() + 1, file.ends.end());

@@ -255,6 +255,7 @@ std::size_t bytes_before_cut(const Bytes& cut) {
   return out.size() - stream.avail_out;
 }
 
+// case: M12
 TEST(Compressed, ACutGzipFileGivesEveryPacketBeforeTheCut) {
   const TemporaryFolder folder;
   const PcapBuilder file = larger_capture();
@@ -336,6 +337,7 @@ TEST(Problems, AnUnreadableInputIsKnownBeforeTheFirstPacket) {
 }
 
 // A pipe whose writer is slow and cuts where it likes; beside a file, and compressed as well.
+// case: M13
 TEST(Pipe, IsReadAsItComes) {
   const TemporaryFolder folder;
   const PcapBuilder file = larger_capture();

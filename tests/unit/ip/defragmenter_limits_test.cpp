@@ -92,6 +92,7 @@ TEST(DefragmenterLimits, AsManyDatagramsAsIdsFitIntoTheDefaultMemory) {
 
 // FragmentSmack: tiny fragments that never complete, far more than fit, and among them honest
 // datagrams from another host whose fragments lie a thousand attacks apart.
+// case: I15 L05
 TEST(DefragmenterLimits, HonestDatagramsGetThroughAFlood) {
   for (const auto version : {Flood::Version::V4, Flood::Version::V6}) {
     for (const std::size_t bytes : {std::size_t{8}, std::size_t{1400}}) {

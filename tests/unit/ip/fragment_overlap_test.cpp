@@ -269,6 +269,7 @@ char pair_winner(std::string_view policy, Chunk old, Chunk added) {
   return '?';
 }
 
+// case: I03
 TEST(FragmentOverlap, PairsAreThoseOfTheTables) {
   std::set<std::string> seen;
   for (const std::string& policy : kAlgorithms) {
@@ -401,6 +402,7 @@ TEST(FragmentOverlap, WorkedExamples) {
 }
 
 // Novak and Sturges' model as Suricata's tests have it: seventeen fragments, in bytes.
+// case: I03
 TEST(FragmentOverlap, SeventeenFragmentModel) {
   const std::vector<std::pair<int, int>> sent = {
       {0, 24}, {32, 16}, {48, 24}, {80, 8},  {104, 16}, {120, 24}, {144, 16}, {160, 16}, {176, 8},

@@ -85,6 +85,7 @@ TEST(FlowKey, IsTheSameForBothDirections) {
   }
 }
 
+// case: H14
 TEST(FlowKey, LandPacketIsFromLower) {
   const Side a{{10, 0, 0, 1}, 80};
   EXPECT_TRUE(hashed(a, a).from_lower);

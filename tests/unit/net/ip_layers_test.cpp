@@ -230,6 +230,7 @@ TEST(Ipv6, Fragments) {
   }
 }
 
+// case: I26
 TEST(Ipv6, PayloadLengthZero) {
   const Bytes segment = tcp_segment({.payload = Bytes(2000, 'x')});
   EXPECT_EQ(decoded(ipv6(segment, 6, {}, 0)).payload_length, 2000U);

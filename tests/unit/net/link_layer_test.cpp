@@ -227,6 +227,7 @@ void expect_tcp(const Bytes& frame, LinkType link, std::size_t ip_offset, std::u
   EXPECT_EQ(std::string(payload.begin(), payload.end()), "hello");
 }
 
+// case: M06
 TEST_P(LinkLayerTest, FindsIpv4) {
   const LinkCase& c = GetParam();
   const Bytes frame = join({c.header4, tcp4(), zeros(3), c.trailer});
@@ -394,6 +395,7 @@ TEST(Encapsulation, VlansAreIdentityInTheirOrder) {
   EXPECT_EQ(seen.back(), 0U);
 }
 
+// case: J03
 TEST(Encapsulation, PriorityBitsAndPriorityTagsAreNot) {
   EXPECT_EQ(decoded(tagged(0xe005, 6)).encapsulation, decoded(tagged(5, 6)).encapsulation);
   const Packet priority = decoded(tagged(0, 0xa000));

@@ -34,6 +34,7 @@ TEST(PacketClockRule, SmallStepsBackHoldTheClock) {
   EXPECT_EQ(rule.bad_timestamps(), 0U);
 }
 
+// case: K03
 TEST(PacketClockRule, OnePacketYearsAheadAgesNobody) {
   PacketClockRule rule;
   advance(rule, kBase);

@@ -235,6 +235,7 @@ class OneDirection {
 };
 
 // Recursion or anything quadratic would show: with n the number of segments, n * n is 10^10.
+// case: L03
 TEST(StreamProperties, HundredThousandBytesBackwards) {
   constexpr std::uint32_t kBytes = 100'000;
   OneDirection made;
@@ -255,6 +256,7 @@ TEST(StreamProperties, HundredThousandBytesBackwards) {
 }
 
 // Every second byte only: one hole per byte, until the cap makes them gaps.
+// case: L02
 TEST(StreamProperties, HundredThousandHoles) {
   constexpr std::uint32_t kHoles = 100'000;
   OneDirection made;
@@ -283,6 +285,7 @@ TEST(StreamProperties, OneByteTwoGigabytesAheadCostsNothing) {
 }
 
 // More than 2^32 bytes pass by, mostly as announced gaps: offsets are 64 bits wide.
+// case: B02
 TEST(StreamProperties, OffsetsGoOnBeyondFourGigabytes) {
   constexpr std::uint32_t kStride = 900'000'000;
   constexpr std::uint32_t kSteps = 11;

@@ -228,6 +228,7 @@ void expect_truth(const RecordingWriter& writer, const std::vector<Conversation>
   }
 }
 
+// case: J12
 TEST(Engine, SameMessagesForAnyWorkersAndBursts) {
   const auto all = conversations(400, {.loss_percent = 5}, 1);
   const std::vector<MemoryFrame> frames = frames_of(all, std::chrono::microseconds{200}, 2);

@@ -138,6 +138,7 @@ TEST_F(StreamsSinkTest, ReusedTupleDoesNotCollide) {
 }
 
 /// Many connections grow in turn with few descriptors: every file is closed and reopened.
+// case: L12
 TEST_F(StreamsSinkTest, FewDescriptorsForManyLongStreams) {
   StreamsSink sink = make({.open_files_max = 3});
   constexpr std::uint64_t kConnections = 40;
