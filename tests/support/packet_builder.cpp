@@ -89,6 +89,21 @@ Bytes outer_datagram(std::uint8_t protocol, const Bytes& data, bool from_lower) 
   return ip;
 }
 
+/// Turns an IPv4 datagram without options into one of its fragments.
+Bytes outer_part(const Bytes& whole, const FragmentRange& range) {
+  constexpr std::ptrdiff_t kHeader = 20;
+  const std::size_t end = std::min<std::size_t>(range.end, whole.size() - kHeader);
+  Bytes part(whole.begin(), whole.begin() + kHeader);
+  part.insert(part.end(), whole.begin() + kHeader + range.begin,
+              whole.begin() + kHeader + static_cast<std::ptrdiff_t>(end));
+  const std::uint32_t more = range.more == FragmentRange::More::Yes ? 0x2000 : 0;
+  put16(part, 2, static_cast<std::uint32_t>(part.size()));
+  put16(part, 6, range.begin / 8 | more);
+  put16(part, 10, 0);
+  put16(part, 10, 0xffffU & ~std::uint32_t{sum_of(Bytes(part.begin(), part.begin() + kHeader))});
+  return part;
+}
+
 Bytes udp(std::uint32_t port, const Bytes& data) {
   Bytes header;
   append16(header, 50000);
@@ -322,6 +337,7 @@ Frame PacketBuilder::build(Timestamp stamp) const {
   for (const TunnelLayer& layer : tunnels_) {
     type = wrap(packet, type, layer, sender_.address < receiver_.address);
   }
+  if (outer_) packet = outer_part(packet, *outer_);
   Bytes frame = ethernet_header();
   frame.back() = mac_;
   for (const std::uint16_t id : vlans_) {

@@ -91,6 +91,8 @@ class PacketBuilder {
   PacketBuilder& quoted_in_icmp() { return quoted_ = true, *this; }
   /// One more tunnel around the datagram, innermost first.
   PacketBuilder& inside(const TunnelLayer& layer) { return tunnels_.push_back(layer), *this; }
+  /// Of the outermost datagram, which is IPv4, this part of the payload only.
+  PacketBuilder& outer_fragment(const FragmentRange& range) { return outer_ = range, *this; }
   PacketBuilder& checksum(Checksum mode) { return checksum_ = mode, *this; }
   /// The capture keeps this many bytes of the frame.
   PacketBuilder& snap(std::size_t bytes) { return snap_ = bytes, *this; }
@@ -132,6 +134,7 @@ class PacketBuilder {
   Checksum ip_checksum_ = Checksum::Good;
   bool quoted_ = false;
   std::vector<TunnelLayer> tunnels_;
+  std::optional<FragmentRange> outer_;
   Checksum checksum_ = Checksum::Good;
   std::size_t snap_ = 0;
 };

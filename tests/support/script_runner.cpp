@@ -201,9 +201,14 @@ void Player::send_piece(const ScriptSegment& segment, std::uint32_t skip, std::u
   // The script's number is of an IPv4 frame; an IPv6 header is 20 bytes longer.
   const std::size_t longer = variant_.version == ScriptVariant::Version::V4 ? 0 : 20;
   if (segment.snap != 0) packet.snap(segment.snap + longer);
-  if (segment.fragments.empty()) runner_.feed(packet.build(now_));
+  if (segment.fragments.empty() && segment.outer_fragments.empty()) {
+    runner_.feed(packet.build(now_));
+  }
   for (const FragmentRange& range : segment.fragments) {
     runner_.feed(packet.fragment(range).build(now_));
+  }
+  for (const FragmentRange& range : segment.outer_fragments) {
+    runner_.feed(packet.outer_fragment(range).build(now_));
   }
 }
 

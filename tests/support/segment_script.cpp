@@ -132,6 +132,7 @@ std::size_t parse_ip_extra(const std::vector<std::string>& words, std::size_t i,
   if (word == "mac") return segment.mac = number<std::uint8_t>(value), 2;
   if (word == "sweep") return segment.sweep = number<std::uint32_t>(value), 2;
   if (word == "frag") return segment.fragments.push_back(parse_fragment(value)), 2;
+  if (word == "outer") return segment.outer_fragments.push_back(parse_fragment(value)), 2;
   if (word == "in") return segment.tunnels.push_back(parse_tunnel(value, words.at(i + 2))), 3;
   throw std::runtime_error("unknown word: " + word);
 }

@@ -25,7 +25,8 @@
 //       headers:                badsum, zerosum, offload, doff N; iplen N, ihl N, badipsum, ttl N,
 //                               id N, proto N, df
 //       fragments:              frag BEGIN:END+ (a packet with these bytes of the IP payload, + for
-//                               "more follow"; again for another)
+//                               "more follow"; again for another), outer BEGIN:END+ (the same of
+//                               the outermost datagram; END beyond it: to its end)
 //     <options>:                mss N, ws N, sackok, ts VALUE ECHO, raw HEX..., ip HEX... (of
 //                               IPv4), ext NAME... (IPv6 headers: hbh dst rh0 rh2 ah frag)
 //   handshake                   S, S., . with window scale 7 on both sides
@@ -97,6 +98,7 @@ struct ScriptSegment {
   std::optional<std::uint8_t> data_offset;
   std::vector<FragmentRange> fragments;  ///< one packet each; none: the whole segment
   std::vector<TunnelLayer> tunnels;      ///< innermost first
+  std::vector<FragmentRange> outer_fragments;
   std::uint8_t mac = 1;
   enum class DontFragment : std::uint8_t { No, Yes } dont_fragment = DontFragment::No;
   enum class Quoted : std::uint8_t { No, Yes } quoted = Quoted::No;
