@@ -182,8 +182,8 @@ void Player::send_piece(const ScriptSegment& segment, std::uint32_t skip, std::u
       segment.side == ScriptSide::Left ? ScriptSide::Right : ScriptSide::Left;
   const bool syn = segment.flags.find('S') != std::string::npos;
   const std::int64_t position = segment.seq - (syn ? 0 : 1);
-  const std::string whole =
-      segment.text ? *segment.text : fill_bytes(segment.side, position, segment.length);
+  const std::string bytes = segment.text ? segment.text->substr(skip, count)
+                                         : fill_bytes(segment.side, position + skip, count);
   PacketBuilder packet;
   packet.from(endpoint(segment.side, segment.port)).to(endpoint(other, segment.port));
   packet.flags(segment.flags).window(segment.window).urgent(segment.urgent);
@@ -192,7 +192,7 @@ void Player::send_piece(const ScriptSegment& segment, std::uint32_t skip, std::u
                  : isn(segment.side) + static_cast<std::uint32_t>(segment.seq) + skip);
   if (segment.ack) packet.ack(isn(other) + static_cast<std::uint32_t>(*segment.ack));
   if (segment.raw_ack) packet.ack(*segment.raw_ack);
-  packet.payload(std::string_view(whole).substr(skip, count));
+  packet.payload(bytes);
   add_options(packet, segment.options);
   for (const std::uint16_t id : segment.vlans) packet.vlan(id);
   packet.pad_to(segment.pad);
