@@ -89,6 +89,13 @@ void add_common_options(CLI::App& command, CommonOptions& o) {
   command.add_option("--overlap", o.overlap,
                      "Which copy wins among bytes not yet delivered: bsd (default), first, last")
       ->option_text("POLICY")->check(CLI::IsMember(names(kOverlapPolicyNames)));
+  command.add_option("--deliver", o.deliver,
+                     "When bytes in order are final: on arrival (default), or acked, when the "
+                     "other side has acknowledged them")
+      ->option_text("WHEN")->check(CLI::IsMember(names(kDeliverNames)));
+  command.add_option("--urgent", o.urgent,
+                     "Urgent bytes: inline in the stream (default), oob beside it, or drop")
+      ->option_text("MODE")->check(CLI::IsMember(names(kUrgentNames)));
   command.add_option("--fragment-overlap", o.fragment_overlap,
                      "The same for IPv4 fragments: bsd (default), " + fragment_policies())
       ->option_text("POLICY")->check(CLI::IsMember(fragment_policy_names()));
@@ -154,6 +161,8 @@ EngineSettings engine_settings(const CommonOptions& o) {
                      : o.checksum == "all" ? ChecksumMode::All
                                            : ChecksumMode::Auto;
   s.shard.tcp.overlap = *overlap_policy_from_name(o.overlap);
+  s.shard.tcp.deliver = *value_named<DeliverWhen>(kDeliverNames, o.deliver);
+  s.shard.tcp.urgent = *value_named<UrgentMode>(kUrgentNames, o.urgent);
   s.defragment.ipv4_overlap = *fragment_overlap_from_name(o.fragment_overlap);
   if (o.depth != 0) {
     s.shard.tcp.depth = static_cast<StreamOffset>(

@@ -29,6 +29,8 @@ struct CommonOptions {
   std::string filter;
   unsigned workers = 0;  ///< 0: cores - 1, at least 1
   std::string overlap = "bsd";
+  std::string deliver = "arrival";
+  std::string urgent = "inline";
   std::string fragment_overlap = "bsd";
   std::string checksum = "auto";
   double idle_timeout = 3600;

@@ -15,6 +15,8 @@ constexpr std::uint8_t kWindowScaleKind = 3;
 constexpr std::uint8_t kSackPermittedKind = 4;
 constexpr std::uint8_t kSackKind = 5;
 constexpr std::uint8_t kTimestampsKind = 8;
+constexpr std::uint8_t kMd5Kind = 19;
+constexpr std::uint8_t kAuthenticationKind = 29;
 
 constexpr std::size_t kMssBytes = 4;
 constexpr std::size_t kWindowScaleBytes = 3;
@@ -22,11 +24,6 @@ constexpr std::size_t kSackPermittedBytes = 2;
 constexpr std::size_t kTimestampsBytes = 10;
 constexpr std::size_t kSackBlockBytes = 8;
 constexpr std::size_t kMinOptionBytes = 2;
-
-// NOP NOP TS: what nearly every segment of an established connection carries, aligned so that
-// the values fall on words (RFC 7323, appendix A).
-constexpr std::uint32_t kAlignedTimestamps = 0x0101080a;
-constexpr std::size_t kAlignedTimestampsBytes = 12;
 
 void set_timestamps(const std::uint8_t* values, TcpOptions& out) {
   out.timestamp_value = load_be32(values);
@@ -65,6 +62,10 @@ void set_option(const std::uint8_t* option, std::size_t length, TcpOptions& out)
       return;
     case kTimestampsKind:
       if (length == kTimestampsBytes) set_timestamps(option + 2, out);
+      return;
+    case kMd5Kind:
+    case kAuthenticationKind:
+      out.present |= TcpOptions::kSignature;
       return;
     default:
       return;  // any other kind says nothing that flowloom uses

@@ -25,7 +25,8 @@ struct TcpOptions {
     kWindowScale = 1 << 1,
     kSackPermitted = 1 << 2,
     kTimestamps = 1 << 3,
-    kMalformed = 1 << 4  ///< an option's length did not fit; nothing after it was read
+    kMalformed = 1 << 4, ///< an option's length did not fit; nothing after it was read
+    kSignature = 1 << 5  ///< TCP MD5 (RFC 2385) or TCP-AO (RFC 5925); not verified
   };
 
   std::uint32_t timestamp_value = 0;
@@ -38,6 +39,11 @@ struct TcpOptions {
 
   [[nodiscard]] bool has(Present option) const { return (present & option) != 0; }
 };
+
+/// NOP NOP TS: what nearly every segment of an established connection carries first, so that the
+/// values fall on words (RFC 7323, appendix A).
+inline constexpr std::uint32_t kAlignedTimestamps = 0x0101080a;
+inline constexpr std::size_t kAlignedTimestampsBytes = 12;
 
 /// Reads options up to the end marker, the end of `options`, or the first one whose length does
 /// not fit. An option repeated counts as the last copy says; a known kind with a wrong length is

@@ -16,6 +16,11 @@ void Delivery::gap(Direction d, StreamOffset offset, std::int64_t length, HoleCa
                    Gap{offset, length, static_cast<GapCause>(cause)});
 }
 
+void Delivery::urgent(Direction d, StreamOffset offset, std::uint8_t byte) {
+  if (connection_->has_any(connection_flags::kNoBytes)) return;
+  consumer_.on_urgent(next_key(), *this, connection_->consumer_slot, d, offset, byte);
+}
+
 void Delivery::end(Direction d) {
   if (connection_->has_any(connection_flags::kNoEvents)) return;
   consumer_.on_end(next_key(), *this, connection_->consumer_slot, d);
@@ -57,7 +62,7 @@ void Delivery::describe_side(const Connection& c, CloseReason reason, Direction 
     if (h.has_any(half_flags::kCut) && reason == CloseReason::Open) {
       side.stream_bytes = static_cast<std::uint64_t>(x.cut_from); // its gap is announced at the end
     }
-    side.stream_bytes -= x.gap_bytes;
+    side.stream_bytes -= x.gap_bytes + x.urgent_taken;
   }
 }
 
@@ -76,7 +81,7 @@ ConnState conn_state_of(const Connection& c) {
     return orig.has_any(kHeard) ? ConnState::Rstr : ConnState::Rstrh;
   }
   if (c.has_any(kResetByOriginator)) {
-    if (orig_syn && !resp.has_any(kHeard)) return ConnState::Rstos0;
+    if (orig_syn && !resp_syn && resp.payload_bytes() == 0) return ConnState::Rstos0;
     return resp.has_any(kHeard) ? ConnState::Rsto : ConnState::Oth;
   }
   const bool orig_fin = orig.has_any(kFinSeen);

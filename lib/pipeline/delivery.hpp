@@ -24,6 +24,7 @@ class Delivery final : public ConnectionView {
     consumer_.on_data(next_key(), *this, connection_->consumer_slot, d, offset, bytes);
   }
   void gap(Direction d, StreamOffset offset, std::int64_t length, HoleCause cause);
+  void urgent(Direction d, StreamOffset offset, std::uint8_t byte);
   void end(Direction d);
   void arm(Connection& c, Timestamp deadline);
   template <class Action>

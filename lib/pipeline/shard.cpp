@@ -164,10 +164,10 @@ void Shard::track_packet(Packet& packet) {
   }
   delivery_.about(*c);
   if (s.flags.has_any(kSyn) && roles_are_wrong(*c, s, direction_in(*c, packet))) flip_roles(*c);
-  c->last_clock = s.clock;
   c->last_stamp = s.stamp;
   const bool was_closing = c->has_any(connection_flags::kClosing);
   tracker_.on_segment(*c, s, direction_in(*c, packet), delivery_);
+  c->last_clock = s.clock; // until here that of the packet before
   // What may bring the deadline nearer; all else only postpones it, which the wheel finds out.
   const bool turned = was_closing != c->has_any(connection_flags::kClosing);
   if (turned || s.flags.has_any(kSyn)) wheel_.arm(c->index, deadline_of(*c));
@@ -222,9 +222,12 @@ bool Shard::begins_anew(const Connection& c, const Segment& s, Direction d) cons
                          s.ack == listener.rcv_nxt;
     return !answers;
   }
-  if (s.flags.has_any(kAck)) return false;
   const bool synchronised = c.has_any(connection_flags::kEstablished) ||
                             c.half[0].offset + c.half[1].offset > 0;
+  if (s.flags.has_any(kAck)) {
+    // It answers a SYN inside the connection: both hosts had forgotten the old one.
+    return synchronised && tracker_.is_candidate(c, reverse(d), s.ack - 1);
+  }
   if (!synchronised || !talker.has_any(half_flags::kOriginKnown)) return false;
   const std::int64_t ahead = talker.rcv_nxt.distance_to(s.seq);
   const std::int64_t window = talker.has_any(half_flags::kAcked)
@@ -272,14 +275,16 @@ Connection* Shard::admit(const Packet& packet, const FlowKey& key, const Segment
   c.key = key;
   c.index = index;
   const bool from_upper = !packet.has(packet_flags::kFromLower);
-  if (sent_by_originator(s, tcp_header_of(packet)) == from_upper) {
-    c.set(connection_flags::kOriginatorIsUpper);
-  }
+  const bool by_originator = sent_by_originator(s, tcp_header_of(packet));
+  if (by_originator == from_upper) c.set(connection_flags::kOriginatorIsUpper);
   ConnectionOrigin& origin = origins_[index];
   origin = ConnectionOrigin{};
   origin.start = s.stamp;
   origin.first_packet = s.number;
   origin.first_sequence = s.seq;
+  if (!by_originator) {
+    tracker_.add_letter(c, Direction::OriginatorToResponder, Letter::Flipped);
+  }
   c.last_clock = s.clock;
   c.last_stamp = s.stamp;
   ++ledger_.connections_created;

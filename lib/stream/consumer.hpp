@@ -54,6 +54,11 @@ class StreamConsumer {
                        StreamOffset offset, ByteView bytes) = 0;
   virtual void on_gap(const EventKey&, const ConnectionView&, ConsumerSlot&, Direction,
                       const Gap&) {}
+  /// An urgent byte that is not in the stream (`--urgent oob`); it stood before `offset`.
+  virtual void on_urgent(const EventKey&, const ConnectionView&, ConsumerSlot&, Direction,
+                         StreamOffset offset, std::uint8_t byte) {
+    (void)offset, (void)byte;
+  }
   /// The direction's FIN was reached: no byte follows.
   virtual void on_end(const EventKey&, const ConnectionView&, ConsumerSlot&, Direction) {}
   /// The connection ended; what it describes is final.

@@ -11,6 +11,7 @@
 #include "base/time.hpp"
 #include "net/anomaly.hpp"
 #include "net/direction.hpp"
+#include "net/fate.hpp"
 #include "net/five_tuple.hpp"
 #include "net/seq_num.hpp"
 #include "net/stream_offset.hpp"
@@ -38,6 +39,12 @@ enum Bits : unsigned {
   kFinAcked = 1U << 13,
   kFast = 1U << 14,       ///< nothing is odd: the fast path may be taken
   kAckedBySyn = 1U << 15, ///< its SYN was acknowledged
+  kDoubt = 1U << 16,      ///< some held bytes may not have been accepted (HalfExtra::doubt)
+  kDoubtFin = 1U << 17,   ///< so may its FIN (HalfExtra::doubt_fin)
+  kTimestamps = 1U << 18, ///< its SYN carried the timestamp option; ts_recent is valid
+  kSigned = 1U << 19,     ///< its SYN carried a TCP MD5 or TCP-AO signature
+  kEdgeGuessed = 1U << 20, ///< snd_edge was computed without knowing the window scale
+  kUrgent = 1U << 21,     ///< bytes leave, or will leave, the stream as urgent
 };
 }  // namespace half_flags
 
@@ -52,7 +59,7 @@ class HalfConnection {
   SeqNum snd_una;                    ///< highest acceptable acknowledgement of the peer
   SeqNum snd_edge;                   ///< furthest right edge that the peer ever permitted
   SeqNum fin_seq;                    ///< of the FIN, when kFinSeen
-  std::uint32_t ts_recent;
+  std::uint32_t ts_recent;           ///< TS.Recent of the receiver (RFC 7323, 5), as reconstructed
 
   [[nodiscard]] bool has_all(unsigned bits) const { return (flags() & bits) == bits; }
   [[nodiscard]] bool has_any(unsigned bits) const { return (flags() & bits) != 0; }
@@ -87,7 +94,7 @@ class HalfConnection {
   }
 
  private:
-  static constexpr unsigned kPacketsBits = 48;
+  static constexpr unsigned kPacketsBits = 40;
   static constexpr unsigned kBytesBits = 56;
   static constexpr std::uint64_t low_bits(unsigned n) { return (std::uint64_t{1} << n) - 1; }
 
@@ -108,7 +115,7 @@ enum Bits : unsigned {
   kNoBytes = 1U << 3,      ///< the consumer wants no bytes
   kNoEvents = 1U << 4,     ///< the consumer wants only on_close
   kDelivered = 1U << 5,    ///< bytes, gaps or an end were announced
-  kReplied = 1U << 6,      ///< both sides were heard
+  kFinishing = 1U << 6,    ///< it ends now: what is held is told, nothing waits any more
   kResetByOriginator = 1U << 7,
   kResetByResponder = 1U << 8,
   kSynAckSeen = 1U << 9,
@@ -138,9 +145,10 @@ static_assert(sizeof(Connection) == 192, "three cache lines");
 
 /// Zeek's history letters that are kept, as places in kHistoryLetters.
 enum class Letter : std::uint8_t {
-  Syn, SynAck, Ack, Data, Fin, Reset, BadChecksum, Gap, Retransmission, ZeroWindow, Flipped
+  Syn, SynAck, Ack, Data, Fin, Reset, BadChecksum, Gap, Retransmission, ZeroWindow, Flipped,
+  MultiFlag, Inconsistent
 };
-inline constexpr std::string_view kHistoryLetters = "SHADFRCGTW^";
+inline constexpr std::string_view kHistoryLetters = "SHADFRCGTW^QI";
 
 /// Written at the first packet, read when a record is made.
 struct ConnectionOrigin {
@@ -160,14 +168,30 @@ struct OffsetRange {
   StreamOffset end;
 };
 
+/// Held bytes of which it is not known whether the receiver took them; see docs/tcp.md.
+struct DoubtfulRange {
+  StreamOffset begin;
+  StreamOffset end;
+  Fate cause;  ///< what becomes of them, unless the receiver acknowledges them
+};
+
+/// How many urgent positions a direction remembers: to be taken out, and for the record.
+inline constexpr std::size_t kUrgentPositions = 8;
+
 /// Rare state of one direction.
 struct HalfExtra {
   ReorderQueue queue;
+  DoubtfulRange doubt;         ///< with kDoubt
+  SeqNum doubt_fin;            ///< with kDoubtFin
+  std::uint32_t urgent_pending_count;
+  std::array<StreamOffset, kUrgentPositions> urgent_pending;  ///< ascending; to be taken out
+  std::uint64_t urgent_taken;  ///< bytes that left the stream
   std::uint64_t duplicate_bytes;
   std::uint64_t gap_bytes;
   std::uint64_t gap_count;
   std::uint64_t urgent_bytes;  ///< distinct positions that urgent pointers named
   SeqNum urgent_seq;           ///< the latest of them, when urgent_bytes > 0
+  std::array<StreamOffset, kUrgentPositions> urgent_offsets;  ///< the first of them
   std::uint32_t overlap_conflicts;
   std::uint32_t out_of_order;
   std::uint32_t retransmissions;

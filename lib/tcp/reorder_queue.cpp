@@ -79,6 +79,20 @@ std::uint32_t ReorderQueue::find(const ReorderPool& pool, std::int64_t number) c
   return at;
 }
 
+/// The first page at or behind `number`, or 0.
+std::uint32_t ReorderQueue::find_from(const ReorderPool& pool, std::int64_t number) const {
+  std::uint32_t best = 0;
+  for (std::uint32_t at = root_; at != 0;) {
+    if (pool[at - 1].number < number) {
+      at = pool[at - 1].right;
+    } else {
+      best = at;
+      at = pool[at - 1].left;
+    }
+  }
+  return best;
+}
+
 // Treap insertion without recursion: go down to where the new page's priority belongs, hang it
 // there, and split what was below into the parts before and after it.
 void ReorderQueue::link(ReorderPool& pool, std::uint32_t page) {
@@ -254,7 +268,11 @@ void ReorderQueue::pop_front(ReorderPool& pool, std::size_t count) {
   assign_bits(page.present, begin, end, false);
   page.count -= end - begin;
   bytes_ -= count;
-  if (page.count == 0) unlink_leftmost(pool);
+  drop_empty_front(pool);
+}
+
+void ReorderQueue::drop_empty_front(ReorderPool& pool) {
+  while (!empty() && pool[front_page_ - 1].count == 0) unlink_leftmost(pool);
 }
 
 std::uint64_t ReorderQueue::drop_before(ReorderPool& pool, StreamOffset offset) {
@@ -266,6 +284,35 @@ std::uint64_t ReorderQueue::drop_before(ReorderPool& pool, StreamOffset offset) 
     dropped += count;
   }
   return dropped;
+}
+
+std::uint64_t ReorderQueue::forget(ReorderPool& pool, StreamOffset begin, StreamOffset end) {
+  const StreamOffset from = begin + base_;
+  const StreamOffset to = end + base_;
+  std::uint64_t forgotten = 0;
+  std::uint32_t at = find_from(pool, page_number(from));
+  while (at != 0 && pool[at - 1].number * kPageBytes < to) {
+    ReorderPage& page = pool[at - 1];
+    const StreamOffset first = page.number * kPageBytes;
+    const auto lower = static_cast<std::uint32_t>(std::max<StreamOffset>(from - first, 0));
+    const auto upper = static_cast<std::uint32_t>(std::min<StreamOffset>(to - first, kPageBytes));
+    for (std::uint32_t i = find_bit(page.present, lower, upper, true); i < upper;) {
+      const std::uint32_t run_end = find_bit(page.present, i, upper, false);
+      assign_bits(page.present, i, run_end, false);
+      page.count -= run_end - i;
+      forgotten += run_end - i;
+      i = find_bit(page.present, run_end, upper, true);
+    }
+    assign_bits(page.starts, lower, upper, false);
+    // What is left of a piece whose head was forgotten is a piece of its own.
+    if (upper < kPageBytes && test(page.present, upper)) {
+      assign_bits(page.starts, upper, upper + 1, true);
+    }
+    at = find_from(pool, page.number + 1);
+  }
+  bytes_ -= forgotten;
+  drop_empty_front(pool);
+  return forgotten;
 }
 
 std::uint64_t ReorderQueue::clear(ReorderPool& pool) {

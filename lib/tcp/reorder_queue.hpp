@@ -87,6 +87,9 @@ class ReorderQueue {
   void pop_front(ReorderPool& pool, std::size_t count);
   /// Forgets everything held before `offset`; returns how many bytes that were.
   std::uint64_t drop_before(ReorderPool& pool, StreamOffset offset);
+  /// Forgets what is held in [begin, end); returns how many bytes that were. A page that becomes
+  /// empty between others is given back when those before it are.
+  std::uint64_t forget(ReorderPool& pool, StreamOffset begin, StreamOffset end);
   /// Gives all pages back; returns how many bytes were held.
   std::uint64_t clear(ReorderPool& pool);
 
@@ -112,6 +115,8 @@ class ReorderQueue {
                         Phase phase);
   static void write(ReorderPage& page, Span range, const std::uint8_t* bytes, Phase& phase);
   std::uint32_t find(const ReorderPool& pool, std::int64_t number) const;
+  std::uint32_t find_from(const ReorderPool& pool, std::int64_t number) const;
+  void drop_empty_front(ReorderPool& pool);
   void link(ReorderPool& pool, std::uint32_t page);
   [[nodiscard]] std::uint32_t leftmost(const ReorderPool& pool) const;
   void unlink_leftmost(ReorderPool& pool);

@@ -12,6 +12,13 @@ namespace flowloom {
 template <class Handler>
 void TcpTracker<Handler>::set_origin(Connection& c, Direction d, SeqNum first_data) {
   HalfConnection& h = c.half[index_of(d)];
+  using enum half_flags::Bits;
+  if (HalfExtra* extra = find_half_extra(c, d); extra != nullptr && h.has_any(kOriginKnown)) {
+    const StreamOffset shift = unwrap(first_data, h.offset, h.rcv_nxt);
+    extra->doubt.begin -= shift;
+    extra->doubt.end -= shift;
+    for (StreamOffset& position : extra->urgent_pending) position -= shift;
+  }
   if (h.has_any(half_flags::kQueued)) {
     HalfExtra& extra = *find_half_extra(c, d);
     extra.queue.rebase(unwrap(first_data, h.offset, h.rcv_nxt));
@@ -39,12 +46,22 @@ void TcpTracker<Handler>::remember_candidate(Connection& c, Direction d, SeqNum 
   extra->candidates[extra->candidate_count++ % extra->candidates.size()] = iss;
 }
 
+template <class Handler>
+bool TcpTracker<Handler>::is_candidate(const Connection& c, Direction d, SeqNum iss) const {
+  const HalfExtra* extra = find_half_extra(c, d);
+  if (extra == nullptr) return false;
+  const auto known = std::min<std::size_t>(extra->candidate_count, extra->candidates.size());
+  const SeqNum* const first = extra->candidates.data();
+  return std::find(first, first + known, iss) != first + known;
+}
+
 // An acknowledgement names the SYN that its sender believed in.
 template <class Handler>
-bool TcpTracker<Handler>::choose_candidate(HalfConnection& h, HalfExtra* extra,
+bool TcpTracker<Handler>::choose_candidate(const HalfConnection& h, const HalfExtra* extra,
                                            SeqNum first_data) {
-  if (extra == nullptr || h.offset != 0 || h.has_any(half_flags::kEnded)) return false;
+  if (extra == nullptr || h.offset != 0 || reached_fin(h)) return false;
   const auto count = std::min<std::size_t>(extra->candidate_count, extra->candidates.size());
+  if (extra->candidate_count > count) return true; // it may name one that was forgotten
   for (std::size_t i = 0; i < count; ++i) {
     if (extra->candidates[i] + 1 == first_data) return true;
   }
@@ -61,6 +78,12 @@ void TcpTracker<Handler>::note_syn_options(Connection& c, HalfConnection& talker
     const std::uint8_t shift = std::min(options.window_scale, kMaxWindowScale);
     talker.set_wscale(static_cast<std::uint8_t>(shift + 1));
   }
+  talker.clear(half_flags::kTimestamps | half_flags::kSigned);
+  if (options.has(TcpOptions::kTimestamps)) {
+    talker.set(half_flags::kTimestamps);
+    talker.ts_recent = options.timestamp_value;
+  }
+  if (options.has(TcpOptions::kSignature)) talker.set(half_flags::kSigned);
 }
 
 // Whether a SYN/ACK answers the other side's SYN; if that SYN was not captured, it is told here.
@@ -125,12 +148,14 @@ bool TcpTracker<Handler>::on_syn(Connection& c, const Segment& s, Direction d, H
   const bool is_answer = s.flags.has_any(kAck);
   const SeqNum first_data = s.seq + 1;
   const bool synchronised = c.has_any(connection_flags::kEstablished) || talker.offset != 0 ||
-                            talker.has_any(half_flags::kEnded) ||
+                            reached_fin(talker) ||
                             (talker.has_any(half_flags::kOriginKnown) &&
                              !talker.has_any(half_flags::kSynSeen | half_flags::kHeld) &&
                              talker.has_any(half_flags::kHeard) && talker.rcv_nxt != first_data);
   if (synchronised && talker.rcv_nxt - static_cast<std::uint32_t>(talker.offset) != first_data) {
     count(c, Anomaly::SynInsideConnection);
+    // Nothing, until a SYN/ACK answers it (RFC 5961, 4): see Shard::begins_anew().
+    if (!is_answer) remember_candidate(c, d, s.seq);
     return false;
   }
   if (is_answer && !accept_syn_ack(c, s, d, out)) return false;

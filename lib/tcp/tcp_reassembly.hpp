@@ -35,13 +35,13 @@ HoleCause TcpTracker<Handler>::cause_at(const HalfConnection& h, StreamOffset be
 }
 
 template <class Handler>
-void TcpTracker<Handler>::on_text(Connection& c, const Segment& s, Direction d, Handler& out) {
+void TcpTracker<Handler>::on_text(Connection& c, const Segment& s, Direction d, Doubt doubt,
+                                  Handler& out) {
   HalfConnection& h = c.half[index_of(d)];
   using enum half_flags::Bits;
   if (h.has_all(kHeld | kSynSeen) && !s.flags.has_any(kSyn)) settle_syn_data(c, d, s.seq, out);
   if (!h.has_any(kOriginKnown)) begin_pickup(c, d, s, out);
-  const StreamOffset begin = unwrap(s.data_seq(), h.offset, h.rcv_nxt);
-  StreamOffset end = begin + s.length;
+  StreamOffset begin = unwrap(s.data_seq(), h.offset, h.rcv_nxt);
   if (begin - h.offset > kMaxWindow || h.offset - begin > kMaxWindow) {
     count(c, Anomaly::OutOfWindow);
     counters_.fate(Fate::OutOfWindow, s.length);
@@ -52,46 +52,63 @@ void TcpTracker<Handler>::on_text(Connection& c, const Segment& s, Direction d, 
     counters_.fate(Fate::NotCaptured, s.length - bytes.size());
     count(c, Anomaly::SnappedSegment);
     h.set(kSnapped);
-    end = begin + static_cast<StreamOffset>(bytes.size());
   }
-  if (h.has_any(kFinSeen)) {
-    const StreamOffset fin = unwrap(h.fin_seq, h.offset, h.rcv_nxt);
-    if (end > fin) {
-      const StreamOffset beyond = std::min<StreamOffset>(end - fin, end - begin);
-      count(c, Anomaly::DataAfterFin);
-      counters_.fate(Fate::AfterEnd, static_cast<std::uint64_t>(beyond));
-      end -= beyond;
-      bytes = bytes.first(static_cast<std::size_t>(end - begin));
-    }
+  if (c.close_reason == static_cast<std::uint8_t>(Closing::Rst)) {
+    count(c, Anomaly::DataAfterReset);
   }
-  if (c.has_any(connection_flags::kClosing)) note_text_after_close(c, d, begin);
+  const StreamOffset end = begin + static_cast<StreamOffset>(bytes.size());
   const bool probe = s.length == 1 && s.data_seq() + 1 == h.snd_nxt && begin < h.offset;
-  if (probe) count(c, Anomaly::KeepAlive);
-  const SeqNum seq_end = s.data_seq() + s.length;
-  if (h.snd_nxt.before(seq_end)) h.snd_nxt = seq_end;
   if (begin < h.offset && !h.has_any(kHeld)) {
     const StreamOffset old_end = std::min(end, h.offset);
-    count_old(c, d, begin, old_end);
-    if (!probe) {
-      if (begin < 0) count(c, Anomaly::BeforeOrigin);
-      if (HalfExtra* extra = half_extra(c, d)) ++extra->retransmissions;
-      add_letter(c, d, Letter::Retransmission);
-    }
+    note_old_text(c, d, begin, old_end, probe);
     bytes = bytes.subspan(static_cast<std::size_t>(old_end - begin));
-    place(c, d, old_end, bytes, out);
-  } else {
-    place(c, d, begin, bytes, out);
+    begin = old_end;
   }
+  const DoubtStart start = doubt_start(c, d, begin, doubt);
+  const auto believed = static_cast<std::size_t>(std::clamp(start.at, begin, end) - begin);
+  if (doubt == Doubt::None && start.at >= end) {
+    const SeqNum seq_end = s.data_seq() + s.length; // snapped bytes too
+    if (h.snd_nxt.before(seq_end)) h.snd_nxt = seq_end;
+  }
+  place(c, d, begin, bytes.first(believed), out);
+  place_doubtful(c, d, begin + static_cast<StreamOffset>(believed), bytes.subspan(believed),
+                 start.cause, out);
 }
 
+// Bytes that a receiver may not have taken; see tcp_doubt.hpp.
 template <class Handler>
-void TcpTracker<Handler>::note_text_after_close(Connection& c, Direction d, StreamOffset begin) {
-  if (c.close_reason != static_cast<std::uint8_t>(Closing::Rst)) return;
-  count(c, Anomaly::DataAfterReset);
-  if (begin == c.half[index_of(d)].offset) reopen(c, d);
+void TcpTracker<Handler>::place_doubtful(Connection& c, Direction d, StreamOffset begin,
+                                         ByteView bytes, Fate cause, Handler& out) {
+  if (bytes.empty()) return;
+  const HalfConnection& h = c.half[index_of(d)];
+  if (h.has_any(half_flags::kEnded | half_flags::kFinAcked) && cause != Fate::OutOfWindow) {
+    if (cause == Fate::AfterEnd) count(c, Anomaly::DataAfterFin);
+    counters_.fate(cause, bytes.size());
+    return;
+  }
+  // A byte at the edge asks whether the window is still closed (RFC 9293, 3.8.6.1), and is sent
+  // again: where it is refused, that copy was an ordinary repetition.
+  const bool window_probe =
+      cause == Fate::OutOfWindow && bytes.size() == 1 && begin == window_edge(c, d);
+  if (window_probe) cause = Fate::Duplicate;
+  hold_doubtful(c, d, begin, bytes, cause, out);
 }
 
-// Who goes on, in order, after its own RST did not send that RST.
+// Bytes at positions already announced.
+template <class Handler>
+void TcpTracker<Handler>::note_old_text(Connection& c, Direction d, StreamOffset begin,
+                                        StreamOffset end, bool probe) {
+  count_old(c, d, begin, end);
+  if (probe) {
+    count(c, Anomaly::KeepAlive);
+    return;
+  }
+  if (begin < 0) count(c, Anomaly::BeforeOrigin);
+  if (HalfExtra* extra = half_extra(c, d)) ++extra->retransmissions;
+  add_letter(c, d, Letter::Retransmission);
+}
+
+// Whose data the other side takes after its RST did not send that RST.
 template <class Handler>
 void TcpTracker<Handler>::reopen(Connection& c, Direction d) {
   const unsigned own_reset = d == Direction::OriginatorToResponder
@@ -129,11 +146,15 @@ void TcpTracker<Handler>::place(Connection& c, Direction d, StreamOffset begin, 
                                 Handler& out) {
   HalfConnection& h = c.half[index_of(d)];
   if (bytes.empty()) return;
-  if (h.has_any(half_flags::kHeld) || begin > h.offset) {
-    if (!h.has_any(half_flags::kHeld)) {
+  const StreamOffset end = begin + static_cast<StreamOffset>(bytes.size());
+  forget_doubtful(c, d, begin, end);
+  if (h.has_any(half_flags::kHeld) || begin > h.offset || waits_for_ack(c, d)) {
+    if (!h.has_any(half_flags::kHeld) && begin > h.offset && !waits_for_ack(c, d)) {
       if (HalfExtra* extra = half_extra(c, d)) ++extra->out_of_order;
     }
-    hold(c, d, begin, bytes, out);
+    hold(c, d, begin, bytes, settings_.overlap);
+    keep_room(c, d, out);
+    drain(c, d, out);
     return;
   }
   if (h.has_any(half_flags::kQueued)) {
@@ -144,10 +165,11 @@ void TcpTracker<Handler>::place(Connection& c, Direction d, StreamOffset begin, 
     const bool short_of_pages = memory_.pages.in_use() == memory_.pages.capacity();
     if (free == bytes.size() || short_of_pages) {
       deliver(c, d, bytes.first(free), out);
-      hold(c, d, begin + static_cast<StreamOffset>(free), bytes.subspan(free), out);
+      hold(c, d, begin + static_cast<StreamOffset>(free), bytes.subspan(free), settings_.overlap);
     } else {
-      hold(c, d, begin, bytes, out);
+      hold(c, d, begin, bytes, settings_.overlap);
     }
+    keep_room(c, d, out);
     drain(c, d, out);
     return;
   }
@@ -156,7 +178,7 @@ void TcpTracker<Handler>::place(Connection& c, Direction d, StreamOffset begin, 
 
 template <class Handler>
 void TcpTracker<Handler>::hold(Connection& c, Direction d, StreamOffset begin, ByteView bytes,
-                               Handler& out) {
+                               OverlapPolicy policy) {
   HalfConnection& h = c.half[index_of(d)];
   HalfExtra* extra = half_extra(c, d);
   if (extra == nullptr) {
@@ -169,7 +191,7 @@ void TcpTracker<Handler>::hold(Connection& c, Direction d, StreamOffset begin, B
     // Page by page, so that what found no memory is known to the byte.
     const auto room = static_cast<std::size_t>(kPageBytes);
     const ByteView part = bytes.first(std::min(bytes.size(), room));
-    InsertResult r = extra->queue.insert(memory_.pages, at, part, settings_.overlap, owner,
+    InsertResult r = extra->queue.insert(memory_.pages, at, part, policy, owner,
                                          settings_.pages_per_direction);
     if (!extra->queue.empty()) h.set(half_flags::kQueued);
     extra->duplicate_bytes += r.duplicate;
@@ -183,10 +205,15 @@ void TcpTracker<Handler>::hold(Connection& c, Direction d, StreamOffset begin, B
     bytes = bytes.subspan(part.size());
     at += static_cast<StreamOffset>(part.size());
   }
-  // The cap is reached: the hole in front is given up, so that the next segment finds room.
-  if (!h.has_any(half_flags::kHeld) &&
-      (extra->queue.pages() >= settings_.pages_per_direction ||
-       memory_.pages.in_use() == memory_.pages.capacity())) {
+}
+
+// Where a cap is reached the hole in front is given up, so that the next segment finds room.
+template <class Handler>
+void TcpTracker<Handler>::keep_room(Connection& c, Direction d, Handler& out) {
+  const HalfConnection& h = c.half[index_of(d)];
+  if (h.has_any(half_flags::kHeld) || !h.has_any(half_flags::kQueued)) return;
+  if (find_half_extra(c, d)->queue.pages() >= settings_.pages_per_direction ||
+      memory_.pages.in_use() == memory_.pages.capacity()) {
     make_room(c, d, out);
   }
 }
@@ -213,8 +240,44 @@ bool TcpTracker<Handler>::make_room(Connection& c, Direction d, Handler& out) {
   return true;
 }
 
+// Urgent bytes that are to leave the stream do so here, where their turn has come.
 template <class Handler>
 void TcpTracker<Handler>::deliver(Connection& c, Direction d, ByteView bytes, Handler& out) {
+  const HalfConnection& h = c.half[index_of(d)];
+  while (h.has_any(half_flags::kUrgent) && !bytes.empty()) {
+    HalfExtra& extra = *find_half_extra(c, d);
+    if (extra.urgent_pending_count == 0) break;
+    const StreamOffset next = extra.urgent_pending[0];
+    if (next >= h.offset + static_cast<StreamOffset>(bytes.size())) break;
+    if (next >= h.offset) {
+      const auto before = static_cast<std::size_t>(next - h.offset);
+      deliver_piece(c, d, bytes.first(before), out);
+      take_urgent(c, d, bytes[before], out);
+      bytes = bytes.subspan(before + 1);
+    }
+    std::move(extra.urgent_pending.begin() + 1, extra.urgent_pending.end(),
+              extra.urgent_pending.begin());
+    --extra.urgent_pending_count;
+  }
+  deliver_piece(c, d, bytes, out);
+}
+
+template <class Handler>
+void TcpTracker<Handler>::take_urgent(Connection& c, Direction d, std::uint8_t byte,
+                                      Handler& out) {
+  HalfConnection& h = c.half[index_of(d)];
+  HalfExtra& extra = *find_half_extra(c, d);
+  counters_.fate(Fate::Urgent, 1);
+  if (settings_.urgent == UrgentMode::Oob) out.urgent(d, stream_position(c, d, h.offset), byte);
+  ++extra.urgent_taken;
+  ++h.offset;
+  h.rcv_nxt = h.rcv_nxt + 1;
+}
+
+template <class Handler>
+void TcpTracker<Handler>::deliver_piece(Connection& c, Direction d, ByteView bytes,
+                                        Handler& out) {
+  if (bytes.empty()) return;
   HalfConnection& h = c.half[index_of(d)];
   const StreamOffset at = h.offset;
   const auto size = static_cast<StreamOffset>(bytes.size());
@@ -224,7 +287,7 @@ void TcpTracker<Handler>::deliver(Connection& c, Direction d, ByteView bytes, Ha
   if (room > 0) {
     counters_.fate(Fate::Delivered, static_cast<std::uint64_t>(room));
     c.set(connection_flags::kDelivered);
-    out.data(d, at, bytes.first(static_cast<std::size_t>(room)));
+    out.data(d, stream_position(c, d, at), bytes.first(static_cast<std::size_t>(room)));
   }
   if (room < size) {
     counters_.fate(Fate::CutDepth, static_cast<std::uint64_t>(size - room));
@@ -237,14 +300,16 @@ void TcpTracker<Handler>::deliver(Connection& c, Direction d, ByteView bytes, Ha
 }
 
 template <class Handler>
-void TcpTracker<Handler>::drain(Connection& c, Direction d, Handler& out) {
+void TcpTracker<Handler>::drain(Connection& c, Direction d, StreamOffset until, Handler& out) {
   HalfConnection& h = c.half[index_of(d)];
   if (!h.has_any(half_flags::kQueued) || h.has_any(half_flags::kHeld)) return;
   ReorderQueue& queue = find_half_extra(c, d)->queue;
   const std::uint64_t overtaken = queue.drop_before(memory_.pages, h.offset);
   counters_.fate(Fate::Duplicate, overtaken);
-  while (!queue.empty() && queue.front(memory_.pages) == h.offset) {
-    const ByteView bytes = queue.front_bytes(memory_.pages);
+  while (!queue.empty() && queue.front(memory_.pages) == h.offset && h.offset < until) {
+    ByteView bytes = queue.front_bytes(memory_.pages);
+    const auto room = static_cast<std::uint64_t>(until - h.offset);
+    bytes = bytes.first(std::min<std::uint64_t>(bytes.size(), room));
     deliver(c, d, bytes, out);
     queue.pop_front(memory_.pages, bytes.size());
   }
@@ -274,7 +339,7 @@ void TcpTracker<Handler>::declare_gap(Connection& c, Direction d, StreamOffset u
   }
   add_letter(c, d, Letter::Gap);
   c.set(connection_flags::kDelivered);
-  out.gap(d, range.begin, range.end - range.begin, cause);
+  out.gap(d, stream_position(c, d, range.begin), range.end - range.begin, cause);
 }
 
 template <class Handler>
@@ -282,10 +347,11 @@ void TcpTracker<Handler>::give_up_first_hole(Connection& c, Direction d, HoleCau
                                              Handler& out) {
   HalfExtra* extra = find_half_extra(c, d);
   HalfConnection& h = c.half[index_of(d)];
+  drop_doubtful(c, d); // before anything that may be true
   if (extra == nullptr || extra->queue.empty()) return;
   const StreamOffset front = extra->queue.front(memory_.pages);
   if (front > h.offset) declare_gap(c, d, front, cause, out);
-  drain(c, d, out);
+  drain(c, d, std::numeric_limits<StreamOffset>::max(), out);
 }
 
 // --- mid-stream pick-up
@@ -331,6 +397,8 @@ void TcpTracker<Handler>::release_held(Connection& c, Direction d, Handler& out)
   if (!h.has_any(half_flags::kSynSeen)) {
     const StreamOffset lowest = extra->queue.front(memory_.pages);
     extra->queue.rebase(lowest);
+    for (StreamOffset& position : extra->urgent_pending) position -= lowest;
+    for (StreamOffset& position : extra->urgent_offsets) position -= lowest;
     h.rcv_nxt = h.rcv_nxt + static_cast<std::uint32_t>(lowest);
     h.offset = 0;
   }
@@ -396,8 +464,11 @@ template <class Handler>
 void TcpTracker<Handler>::announce_end(Connection& c, Direction d, Handler& out) {
   HalfConnection& h = c.half[index_of(d)];
   using enum half_flags::Bits;
-  if (!h.has_all(kFinSeen | kOriginKnown) || h.has_any(kEnded | kHeld)) return;
-  if (h.rcv_nxt != h.fin_seq) return;
+  if (!reached_fin(h) || h.has_any(kEnded | kHeld)) return;
+  // Until the other side has acknowledged it, the FIN may turn out to be nobody's.
+  const bool may_be_void = c.half[index_of(reverse(d))].has_any(kHeard) && !h.has_any(kFinAcked);
+  if (may_be_void && !c.has_any(connection_flags::kFinishing)) return;
+  forget_doubtful(c, d, h.offset, std::numeric_limits<StreamOffset>::max());
   h.set(kEnded);
   h.apply(Event::SendFin);
   c.half[index_of(reverse(d))].apply(Event::ReceiveFin);
@@ -412,7 +483,9 @@ template <class Handler>
 void TcpTracker<Handler>::flush(Connection& c, Direction d, Handler& out) {
   HalfConnection& h = c.half[index_of(d)];
   HalfExtra* extra = find_half_extra(c, d);
-  drain(c, d, out);
+  constexpr StreamOffset kAll = std::numeric_limits<StreamOffset>::max();
+  drop_doubtful(c, d);
+  drain(c, d, kAll, out);
   while (extra != nullptr && !extra->queue.empty()) {
     const StreamOffset front = extra->queue.front(memory_.pages);
     const HoleCause cause = cause_at(h, h.offset);
@@ -427,7 +500,7 @@ void TcpTracker<Handler>::flush(Connection& c, Direction d, Handler& out) {
       return;
     }
     declare_gap(c, d, front, cause, out);
-    drain(c, d, out);
+    drain(c, d, kAll, out);
   }
 }
 
@@ -449,7 +522,7 @@ void TcpTracker<Handler>::finish_direction(Connection& c, Direction d, Handler& 
   if (extra == nullptr || extra->cut_from >= h.offset) return;
   extra->gap_bytes += static_cast<std::uint64_t>(h.offset - extra->cut_from);
   ++extra->gap_count;
-  out.gap(d, extra->cut_from, h.offset - extra->cut_from, HoleCause::Cut);
+  out.gap(d, stream_position(c, d, extra->cut_from), h.offset - extra->cut_from, HoleCause::Cut);
 }
 
 // What is held is delivered; what is known to have been sent beyond it is missing.
@@ -477,6 +550,7 @@ void TcpTracker<Handler>::finish_stream(Connection& c, Direction d, Handler& out
 
 template <class Handler>
 void TcpTracker<Handler>::finish(Connection& c, Handler& out) {
+  c.set(connection_flags::kFinishing);
   finish_direction(c, Direction::OriginatorToResponder, out);
   finish_direction(c, Direction::ResponderToOriginator, out);
 }

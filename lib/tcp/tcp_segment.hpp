@@ -48,18 +48,23 @@ template <class Handler>
 void TcpTracker<Handler>::note_letters(Connection& c, const Segment& s, Direction d) {
   HalfConnection& talker = c.half[index_of(d)];
   if (s.flags.has_any(kSyn)) {
-    add_letter(c, d, s.flags.has_any(kAck) ? Letter::SynAck : Letter::Syn);
-  } else if (s.length > 0 && !s.flags.has_any(kRst)) {
-    if (!s.flags.has_any(kFin) || !talker.has_any(half_flags::kLetterD)) {
-      add_letter(c, d, Letter::Data);
+    if (s.flags.has_any(kFin | kRst)) {
+      add_letter(c, d, Letter::MultiFlag);
+    } else {
+      add_letter(c, d, s.flags.has_any(kAck) ? Letter::SynAck : Letter::Syn);
     }
+    return;
+  }
+  if (s.flags.has_all(kFin | kRst)) return add_letter(c, d, Letter::Inconsistent);
+  if (s.flags.has_any(kFin)) return add_letter(c, d, Letter::Fin);
+  if (s.flags.has_any(kRst)) return add_letter(c, d, Letter::Reset);
+  if (s.length > 0) {
+    add_letter(c, d, Letter::Data);
     talker.set(half_flags::kLetterD);
-  } else if (s.flags.has_any(kAck) && !s.flags.has_any(kFin | kRst)) {
+  } else if (s.flags.has_any(kAck)) {
     add_letter(c, d, Letter::Ack);
     talker.set(half_flags::kLetterA);
   }
-  if (s.flags.has_any(kFin) && !s.flags.has_any(kSyn)) add_letter(c, d, Letter::Fin);
-  if (s.flags.has_any(kRst) && !s.flags.has_any(kSyn)) add_letter(c, d, Letter::Reset);
 }
 
 template <class Handler>
@@ -68,44 +73,93 @@ void TcpTracker<Handler>::on_odd_segment(Connection& c, const Segment& s, Direct
   HalfConnection& talker = c.half[index_of(d)];
   talker.set(half_flags::kHeard);
   note_letters(c, s, d);
-  const std::uint64_t text = s.length;
   if (s.flags.has_any(kSyn) && !on_syn(c, s, d, out)) {
-    counters_.fate(Fate::Rejected, text);
+    counters_.fate(Fate::Rejected, s.length);
     return;
   }
-  if (s.flags.has_any(kRst)) {
-    counters_.fate(Fate::Rejected, text); // diagnostic text is not stream data (RFC 9293, 3.5.3)
+  const Doubt doubt = doubt_about(c, s, d);
+  if (doubt != Doubt::None) {
+    on_doubtful_segment(c, s, d, doubt, out);
+  } else if (s.flags.has_any(kRst)) {
+    counters_.fate(Fate::Rejected, s.length); // text for people, no stream data (RFC 9293, 3.5.3)
     on_reset(c, s, d);
   } else {
-    if (s.flags.has_any(kAck)) on_ack(c, s, d);
-    if (s.flags.has_any(kUrg)) note_urgent(c, s, d);
-    if (s.window == 0 && !s.flags.has_any(kSyn)) {
-      count(c, Anomaly::ZeroWindow);
-      add_letter(c, d, Letter::ZeroWindow);
-    }
-    if (text > 0) {
-      on_text(c, s, d, out);
-    } else if (s.flags == kAck && s.seq + 1 == talker.snd_nxt &&
-               talker.has_any(half_flags::kOriginKnown) && !talker.has_any(half_flags::kFinSeen)) {
-      count(c, Anomaly::KeepAlive); // RFC 1122, 4.2.3.6, the form without a byte
-    }
-    if (s.flags.has_any(kFin) && !s.flags.has_any(kSyn)) on_fin(c, s, d);
+    on_believed_segment(c, s, d, out);
   }
   if (!is_settled(talker)) settle(c, d, s.clock, out);
   if (!is_settled(c.half[index_of(reverse(d))])) settle(c, reverse(d), s.clock, out);
   update_fast(c);
 }
 
-// The urgent pointer names the byte after the urgent one (RFC 6093, 2); the byte stays in the
-// stream. Segments that repeat a pointer name the same byte.
+template <class Handler>
+void TcpTracker<Handler>::on_believed_segment(Connection& c, const Segment& s, Direction d,
+                                              Handler& out) {
+  HalfConnection& talker = c.half[index_of(d)];
+  const bool old_ack = is_old_ack(c.half[index_of(reverse(d))], s);
+  note_timestamp(c, s, d);
+  if (s.flags.has_any(kAck)) on_ack(c, s, d);
+  if (s.flags.has_any(kUrg)) note_urgent(c, s, d);
+  if (s.window == 0 && !s.flags.has_any(kSyn) && !old_ack) {
+    count(c, Anomaly::ZeroWindow);
+    add_letter(c, d, Letter::ZeroWindow);
+  }
+  if (s.length > 0) {
+    on_text(c, s, d, Doubt::None, out);
+  } else if (s.flags == kAck && s.seq + 1 == talker.snd_nxt &&
+             talker.has_any(half_flags::kOriginKnown) && !talker.has_any(half_flags::kFinSeen)) {
+    count(c, Anomaly::KeepAlive); // RFC 1122, 4.2.3.6, the form without a byte
+  }
+  if (s.flags.has_any(kFin) && !s.flags.has_any(kSyn)) on_fin(c, s, d);
+}
+
+template <class Handler>
+void TcpTracker<Handler>::on_doubtful_segment(Connection& c, const Segment& s, Direction d,
+                                              Doubt doubt, Handler& out) {
+  note_doubt(c, s, d, doubt);
+  if (s.flags.has_any(kRst) || doubt == Doubt::NoAck) {
+    counters_.fate(Fate::Rejected, s.length); // by every host, whatever else happens
+    return;
+  }
+  if (s.length > 0) on_text(c, s, d, doubt, out);
+  if (s.flags.has_any(kFin) && !s.flags.has_any(kSyn)) {
+    doubt_fin(c, d, s.data_seq() + s.length);
+  }
+}
+
+// The urgent pointer names the byte after the urgent one (RFC 6093, 2). Segments that repeat a
+// pointer name the same byte.
 template <class Handler>
 void TcpTracker<Handler>::note_urgent(Connection& c, const Segment& s, Direction d) {
   count(c, Anomaly::UrgentData);
+  HalfConnection& h = c.half[index_of(d)];
   HalfExtra* extra = half_extra(c, d);
   if (extra == nullptr || s.urgent == 0) return;
   const SeqNum named = s.data_seq() + s.urgent;
-  if (extra->urgent_bytes == 0 || extra->urgent_seq != named) ++extra->urgent_bytes;
+  if (extra->urgent_bytes > 0 && extra->urgent_seq == named) return;
   extra->urgent_seq = named;
+  if (!h.has_any(half_flags::kOriginKnown)) set_origin(c, d, s.data_seq());
+  const StreamOffset position = unwrap(named, h.offset, h.rcv_nxt) - 1;
+  if (extra->urgent_bytes < kUrgentPositions) {
+    extra->urgent_offsets[extra->urgent_bytes] = position;
+  }
+  ++extra->urgent_bytes;
+  if (settings_.urgent != UrgentMode::Inline) expect_urgent(h, *extra, position);
+}
+
+// A position that is remembered leaves the stream when its turn comes. Who names more than
+// kUrgentPositions bytes ahead of their delivery keeps those beyond in the stream.
+template <class Handler>
+void TcpTracker<Handler>::expect_urgent(HalfConnection& h, HalfExtra& extra,
+                                        StreamOffset position) {
+  if (position < h.offset || extra.urgent_pending_count == kUrgentPositions) return;
+  StreamOffset* const first = extra.urgent_pending.data();
+  StreamOffset* const last = first + extra.urgent_pending_count;
+  StreamOffset* const place = std::lower_bound(first, last, position);
+  if (place != last && *place == position) return;
+  std::move_backward(place, last, last + 1);
+  *place = position;
+  ++extra.urgent_pending_count;
+  h.set(half_flags::kUrgent);
 }
 
 // SND.UNA and the window of the other direction, and what the acknowledgement proves.
@@ -119,18 +173,13 @@ void TcpTracker<Handler>::on_ack(Connection& c, const Segment& s, Direction d) {
     if (!listener.has_any(kAcked)) listener.rcv_nxt = listener.snd_edge = s.ack;
     if (!listener.has_any(kAcked) || listener.snd_una.before(s.ack)) listener.snd_una = s.ack;
     listener.set(kAcked);
-    note_window(talker, listener, s);
+    note_window(c, d, s);
     return;
   }
   if (listener.offset == 0 && listener.has_any(kSynSeen) && s.ack != listener.rcv_nxt &&
       choose_candidate(listener, find_half_extra(c, reverse(d)), s.ack)) {
     listener.snd_nxt = s.ack;
     set_origin(c, reverse(d), s.ack);
-  }
-  const std::int64_t ahead = listener.rcv_nxt.distance_to(s.ack);
-  if (ahead > kMaxWindow) {
-    count(c, Anomaly::AckAboveWindow);
-    return;
   }
   if (!listener.has_any(kAcked)) {
     listener.snd_una = s.ack;
@@ -139,7 +188,9 @@ void TcpTracker<Handler>::on_ack(Connection& c, const Segment& s, Direction d) {
   } else if (listener.snd_una.before(s.ack)) {
     listener.snd_una = s.ack;
   }
-  note_window(talker, listener, s);
+  // An older one says nothing of the window (RFC 9293, 3.10.7.4: SND.WL1, SND.WL2).
+  if (listener.snd_una == s.ack) note_window(c, d, s);
+  if (listener.has_any(kDoubt | kDoubtFin)) confirm_acked(c, reverse(d));
   if (listener.state() == State::SynReceived && listener.rcv_nxt.at_or_before(s.ack)) {
     listener.apply(Event::SynAcked);
   }
@@ -155,33 +206,67 @@ void TcpTracker<Handler>::on_ack(Connection& c, const Segment& s, Direction d) {
   }
 }
 
+// The window of a SYN is not scaled (RFC 7323, 2.2), and nothing is where a SYN without the option
+// was seen. Where the SYNs were missed the largest scale is assumed, so that nothing is refused.
+template <class Handler>
+unsigned TcpTracker<Handler>::odd_window_shift(const HalfConnection& talker,
+                                               HalfConnection& listener, const Segment& s) {
+  using enum half_flags::Bits;
+  const bool scaled = talker.wscale() != 0 && listener.wscale() != 0;
+  const bool refused = (talker.has_any(kSynSeen) && talker.wscale() == 0) ||
+                       (listener.has_any(kSynSeen) && listener.wscale() == 0);
+  if (scaled || refused || s.flags.has_any(kSyn)) return 0;
+  listener.set(kEdgeGuessed);
+  return kMaxWindowScale;
+}
+
+// Smaller by more than rounding explains (RFC 7323, 2.4). To close the window is no recision.
+template <class Handler>
+void TcpTracker<Handler>::note_smaller_window(Connection& c, Direction d, const Segment& s) {
+  const HalfConnection& listener = c.half[index_of(reverse(d))];
+  if (s.window == 0 || s.flags.has_any(kSyn | kFin | kRst)) return;
+  if (!listener.has_any(half_flags::kEdgeGuessed)) count(c, Anomaly::WindowRecision);
+}
+
 // RFC 5961, section 3: only the exact next sequence number resets. What the receiver expects is
-// known as what was delivered, what it acknowledged, or the highest byte it was sent.
+// known as what was delivered, what it acknowledged, or the highest byte it was sent. Where the
+// SYN was not signed no key is in use, and a host drops what is signed; and the other way round.
+template <class Handler>
+bool TcpTracker<Handler>::reset_is_valid(const Connection& c, const Segment& s,
+                                         Direction d) const {
+  const HalfConnection& talker = c.half[index_of(d)];
+  const HalfConnection& listener = c.half[index_of(reverse(d))];
+  using enum half_flags::Bits;
+  const bool is_signed = parse_tcp_options(s.options).has(TcpOptions::kSignature);
+  if (talker.has_any(kSynSeen) && is_signed != talker.has_any(kSigned)) return false;
+  if (talker.has_any(kOriginKnown)) {
+    if (s.seq == talker.rcv_nxt || s.seq == talker.snd_nxt) return true;
+    if (talker.has_any(kAcked) && s.seq == talker.snd_una) return true;
+    if (talker.has_any(kFinSeen) && s.seq == talker.fin_seq + 1) return true;
+    // A refused SYN is answered with sequence number 0 and its acknowledgement.
+    return s.flags.has_any(kAck) && listener.has_any(kSynSeen) && listener.offset == 0 &&
+           s.ack == listener.snd_nxt;
+  }
+  if (listener.has_any(kSynSeen) && !listener.has_any(kAckedBySyn) && !talker.has_any(kAcked)) {
+    // SYN-SENT: only what acknowledges the SYN counts (RFC 9293, 3.10.7.3).
+    return s.flags.has_any(kAck) &&
+           ((listener.rcv_nxt.at_or_before(s.ack) && s.ack.at_or_before(listener.snd_nxt)) ||
+            choose_candidate(listener, find_half_extra(c, reverse(d)), s.ack));
+  }
+  return true;
+}
+
 template <class Handler>
 void TcpTracker<Handler>::on_reset(Connection& c, const Segment& s, Direction d) {
   HalfConnection& talker = c.half[index_of(d)];
   HalfConnection& listener = c.half[index_of(reverse(d))];
   using enum half_flags::Bits;
-  bool believed = true;
-  if (talker.has_any(kOriginKnown)) {
-    believed = s.seq == talker.rcv_nxt || s.seq == talker.snd_nxt ||
-               (talker.has_any(kAcked) && s.seq == talker.snd_una) ||
-               (talker.has_any(kFinSeen) && s.seq == talker.fin_seq + 1);
-    // A refused SYN is answered with sequence number 0 and its acknowledgement.
-    if (!believed && s.flags.has_any(kAck) && listener.has_any(kSynSeen) && listener.offset == 0) {
-      believed = s.ack == listener.snd_nxt;
-    }
-  } else if (listener.has_any(kSynSeen) && !listener.has_any(kAckedBySyn) &&
-             !talker.has_any(kAcked)) {
-    // SYN-SENT: only what acknowledges the SYN counts (RFC 9293, 3.10.7.3).
-    believed = s.flags.has_any(kAck) &&
-               ((listener.rcv_nxt.at_or_before(s.ack) && s.ack.at_or_before(listener.snd_nxt)) ||
-                choose_candidate(listener, find_half_extra(c, reverse(d)), s.ack));
-  }
-  if (!believed) {
+  if (s.length > 0) count(c, Anomaly::ResetWithData);
+  if (!reset_is_valid(c, s, d)) {
     count(c, Anomaly::ResetOutOfWindow);
     return;
   }
+  if (c.has_any(connection_flags::kClosing)) return; // both had closed: how it ended is known
   talker.apply(Event::Reset);
   listener.apply(Event::Reset);
   c.set(d == Direction::OriginatorToResponder ? connection_flags::kResetByOriginator
@@ -217,6 +302,11 @@ void TcpTracker<Handler>::on_fin(Connection& c, const Segment& s, Direction d) {
     count(c, at < h.offset ? Anomaly::FinAdvanced : Anomaly::OutOfWindow);
     return;
   }
+  if (at > window_edge(c, d)) {
+    count(c, Anomaly::OutOfWindow);
+    doubt_fin(c, d, fin);
+    return;
+  }
   h.set(kFinSeen);
   h.fin_seq = fin;
   if (h.snd_nxt.at_or_before(fin)) h.snd_nxt = fin + 1;
@@ -229,7 +319,7 @@ template <class Handler>
 bool TcpTracker<Handler>::is_settled(const HalfConnection& h) const {
   using enum half_flags::Bits;
   if (h.has_any(kHeld | kQueued | kHolePending)) return false;
-  if (h.has_any(kFinSeen) && !h.has_any(kEnded)) return false;
+  if (h.has_any(kFinSeen) && !h.has_any(kEnded)) return false; // it waits for its turn
   return !h.has_any(kAcked) || !h.rcv_nxt.before(acked_data(h));
 }
 
@@ -262,10 +352,12 @@ template <class Handler>
 void TcpTracker<Handler>::update_fast(Connection& c) {
   using enum half_flags::Bits;
   constexpr unsigned kNeeded = kHeard | kOriginKnown | kAcked;
-  constexpr unsigned kOdd = kHeld | kQueued | kFinSeen | kHolePending | kCut;
+  constexpr unsigned kOdd =
+      kHeld | kQueued | kFinSeen | kHolePending | kCut | kDoubt | kDoubtFin | kUrgent;
   for (HalfConnection& h : c.half) {
-    if (!c.has_any(connection_flags::kClosing) && h.has_all(kNeeded) && !h.has_any(kOdd) &&
-        h.snd_nxt == h.rcv_nxt) {
+    const bool plain = h.has_all(kNeeded) && !h.has_any(kOdd) && h.snd_nxt == h.rcv_nxt &&
+                       settings_.deliver == DeliverWhen::Arrival;
+    if (plain && !c.has_any(connection_flags::kClosing)) {
       h.set(kFast);
     } else {
       h.clear(kFast);

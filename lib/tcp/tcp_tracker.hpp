@@ -5,6 +5,7 @@
 //   void data(Direction, StreamOffset, ByteView);   delivered bytes, in order
 //   void gap(Direction, StreamOffset, std::int64_t length, HoleCause);
 //   void end(Direction);                            the FIN was reached
+//   void urgent(Direction, StreamOffset, std::uint8_t); a byte that is not in the stream
 //   void arm(Connection&, Timestamp);               wants on_grace() at that clock
 //   void on_behalf_of(Connection&, action);         events of another connection
 // Both directions are treated by the same code, which takes (talker, listener).
@@ -21,6 +22,7 @@
 #include "net/fate.hpp"
 #include "net/tcp_options.hpp"
 #include "tcp/connection.hpp"
+#include "tcp/delivery_policy.hpp"
 #include "tcp/overlap_policy.hpp"
 #include "tcp/segment.hpp"
 
@@ -41,17 +43,29 @@ inline constexpr Duration kGapGraceTimeMax = std::chrono::seconds{30};
 /// A hole that was never acknowledged and is larger than this ends the stream at the end of the
 /// connection: the bytes beyond it were never accepted by a receiver that was heard.
 inline constexpr std::int64_t kMaxUnackedHole = std::int64_t{1} << 20;
+/// What an acknowledgement may be ahead of, or behind, what was seen, if the window is smaller: the
+/// largest window that is not scaled.
+inline constexpr std::int64_t kSmallestSlack = 65535;
+/// Ticks that a timestamp may be behind TS.Recent.
+inline constexpr std::uint32_t kTimestampSlack = 1;
+/// TS.Recent is void when a connection was idle for longer (RFC 7323, 5.5).
+inline constexpr Duration kTimestampLife = std::chrono::hours{24 * 24};
 /// RFC 7323, section 2.3.
 inline constexpr std::uint8_t kMaxWindowScale = 14;
 
 /// Why bytes are missing, as the tracker knows it; same order as the record's GapCause.
 enum class HoleCause : std::uint8_t { CaptureLoss, NetworkLoss, Cut, Unknown };
 
+/// Why a receiver would not take a segment (RFC 9293, 3.10.7.4; RFC 7323, 5; RFC 5961, 5).
+enum class Doubt : std::uint8_t { None, NoAck, Timestamp, Acknowledgement };
+
 /// How a connection came to its closing; see Connection::close_reason.
 enum class Closing : std::uint8_t { None, Fin, Rst };
 
 struct TcpSettings {
   OverlapPolicy overlap = OverlapPolicy::Bsd;
+  DeliverWhen deliver = DeliverWhen::Arrival;
+  UrgentMode urgent = UrgentMode::Inline;
   /// Bytes delivered per direction; what follows has the fate cut_depth.
   StreamOffset depth = std::numeric_limits<StreamOffset>::max();
   /// Reorder pages that one direction may hold: 4 MiB.
@@ -90,7 +104,8 @@ class TcpTracker {
     if (is_plain(talker, listener, s)) [[likely]] {
       talker.snd_nxt = talker.rcv_nxt = talker.rcv_nxt + s.length;
       listener.snd_una = s.ack;
-      note_window(talker, listener, s);
+      note_window(c, d, s);
+      note_plain_timestamp(talker, listener, s);
       const unsigned letter = s.length > 0 ? half_flags::kLetterD : half_flags::kLetterA;
       if (!talker.has_all(letter)) [[unlikely]] note_first_letter(c, d, letter);
       if (s.length > 0) {
@@ -121,6 +136,8 @@ class TcpTracker {
   void note_first_letter(Connection& c, Direction d, unsigned letter);
   /// The rare state of a connection, taken now if need be; nullptr when the pool is exhausted.
   ConnectionExtra* extra_of(Connection& c);
+  /// Whether `iss` is that of a SYN of `d`'s sender which was not believed.
+  [[nodiscard]] bool is_candidate(const Connection& c, Direction d, SeqNum iss) const;
   [[nodiscard]] const ConnectionExtra* find_extra(const Connection& c) const {
     return c.extra == 0 ? nullptr : &memory_.extras[c.extra - 1];
   }
@@ -135,27 +152,99 @@ class TcpTracker {
            s.seq == talker.rcv_nxt && s.payload.size() == s.length && s.window != 0 &&
            s.ack.value() - listener.snd_una.value() <=
                listener.rcv_nxt.value() - listener.snd_una.value() &&
-           talker.offset + s.length <= settings_.depth;
+           (s.seq + s.length).at_or_before(talker.snd_edge) &&
+           talker.offset + s.length <= settings_.depth &&
+           has_plain_timestamp(talker, listener, s);
   }
 
-  /// SND.UNA + SND.WND as the listener may use it: the furthest edge ever offered stays.
-  static void note_window(const HalfConnection& talker, HalfConnection& listener,
-                          const Segment& s) {
-    const bool scaled =
-        talker.wscale() != 0 && listener.wscale() != 0 && !s.flags.has_any(kSyn);
-    const unsigned shift = scaled ? talker.wscale() - 1U : 0U;
-    const SeqNum edge = s.ack + (std::uint32_t{s.window} << shift);
-    if (listener.snd_edge.before(edge)) listener.snd_edge = edge;
+  /// Timestamps are not in use, or this one stands in the usual place and is not older than
+  /// TS.Recent (RFC 7323, 5.3).
+  [[nodiscard]] static bool has_plain_timestamp(const HalfConnection& talker,
+                                                const HalfConnection& listener,
+                                                const Segment& s) {
+    if (!uses_timestamps(talker, listener)) return true;
+    if (s.options.size() < kAlignedTimestampsBytes ||
+        load_be32(s.options.data()) != kAlignedTimestamps) {
+      return false;
+    }
+    const std::uint32_t value = load_be32(s.options.data() + 4);
+    return value != 0 && !is_older(value, talker.ts_recent);
   }
+  static void note_plain_timestamp(HalfConnection& talker, const HalfConnection& listener,
+                                   const Segment& s) {
+    if (!uses_timestamps(talker, listener)) return;
+    const std::uint32_t value = load_be32(s.options.data() + 4);
+    if (talker.ts_recent != value + kTimestampSlack) talker.ts_recent = value;
+  }
+  [[nodiscard]] static bool uses_timestamps(const HalfConnection& a, const HalfConnection& b) {
+    return a.has_any(half_flags::kTimestamps) && b.has_any(half_flags::kTimestamps);
+  }
+  /// Timestamps wrap like sequence numbers; 0 stands for none; one tick is what processors that
+  /// send at the same time differ by.
+  [[nodiscard]] static bool is_older(std::uint32_t value, std::uint32_t recent) {
+    return recent != 0 && static_cast<std::int32_t>(value + kTimestampSlack - recent) < 0;
+  }
+
+  /// SND.UNA + SND.WND as the listener of `d` may use it: the furthest edge ever offered stays.
+  void note_window(Connection& c, Direction d, const Segment& s) {
+    const HalfConnection& talker = c.half[index_of(d)];
+    HalfConnection& listener = c.half[index_of(reverse(d))];
+    const bool scaled = talker.wscale() != 0 && listener.wscale() != 0;
+    const bool plain_edge = scaled && !s.flags.has_any(kSyn);
+    const unsigned shift =
+        plain_edge ? talker.wscale() - 1U : odd_window_shift(talker, listener, s);
+    const SeqNum edge = s.ack + (std::uint32_t{s.window} << shift);
+    if (listener.snd_edge.before(edge)) {
+      listener.snd_edge = edge;
+    } else if ((edge + (1U << shift)).before(listener.snd_edge)) [[unlikely]] {
+      note_smaller_window(c, d, s);
+    }
+  }
+  [[nodiscard]] static unsigned odd_window_shift(const HalfConnection& talker,
+                                                 HalfConnection& listener, const Segment& s);
+  void note_smaller_window(Connection& c, Direction d, const Segment& s);
 
   // --- handshake (tcp_handshake.hpp)
   bool on_syn(Connection& c, const Segment& s, Direction d, Handler& out);
   bool accept_syn_ack(Connection& c, const Segment& s, Direction d, Handler& out);
-  bool choose_candidate(HalfConnection& h, HalfExtra* extra, SeqNum first_data);
+  [[nodiscard]] static bool choose_candidate(const HalfConnection& h, const HalfExtra* extra,
+                                             SeqNum first_data);
   void remember_candidate(Connection& c, Direction d, SeqNum iss);
   void set_origin(Connection& c, Direction d, SeqNum first_data);
   void note_syn_options(Connection& c, HalfConnection& talker, const Segment& s);
   void settle_syn_data(Connection& c, Direction d, SeqNum acked, Handler& out);
+
+  // --- what a receiver may not have taken (tcp_doubt.hpp)
+  [[nodiscard]] Doubt doubt_about(const Connection& c, const Segment& s, Direction d) const;
+  [[nodiscard]] Doubt doubt_about_ack(const Connection& c, const Segment& s, Direction d) const;
+  void note_doubt(Connection& c, const Segment& s, Direction d, Doubt doubt);
+  void note_timestamp(Connection& c, const Segment& s, Direction d);
+  /// From where on a segment's bytes are doubtful, and why.
+  struct DoubtStart {
+    StreamOffset at;
+    Fate cause;
+  };
+  [[nodiscard]] DoubtStart doubt_start(const Connection& c, Direction d, StreamOffset begin,
+                                       Doubt doubt) const;
+  void hold_doubtful(Connection& c, Direction d, StreamOffset begin, ByteView bytes, Fate cause,
+                     Handler& out);
+  void forget_doubtful(Connection& c, Direction d, StreamOffset begin, StreamOffset end);
+  void confirm_acked(Connection& c, Direction d);
+  void doubt_fin(Connection& c, Direction d, SeqNum fin);
+  void drop_doubtful(Connection& c, Direction d);
+  [[nodiscard]] StreamOffset acked_offset(const HalfConnection& h) const;
+  [[nodiscard]] StreamOffset window_edge(const Connection& c, Direction d) const;
+  [[nodiscard]] bool waits_for_ack(const Connection& c, Direction d) const {
+    return settings_.deliver == DeliverWhen::Acked &&
+           c.half[index_of(reverse(d))].has_any(half_flags::kHeard);
+  }
+  [[nodiscard]] StreamOffset final_until(const Connection& c, Direction d) const;
+  /// Offset as consumers count it: without the urgent bytes that left the stream.
+  [[nodiscard]] StreamOffset stream_position(const Connection& c, Direction d,
+                                             StreamOffset offset) const {
+    if (!c.half[index_of(d)].has_any(half_flags::kUrgent)) return offset;
+    return offset - static_cast<StreamOffset>(find_half_extra(c, d)->urgent_taken);
+  }
 
   // --- segments that are not plain (tcp_segment.hpp)
   static std::uint32_t letter_bit(Direction d, Letter letter) {
@@ -166,8 +255,22 @@ class TcpTracker {
   }
   void write_letter(Connection& c, Direction d, Letter letter);
   void on_odd_segment(Connection& c, const Segment& s, Direction d, Handler& out);
+  void on_believed_segment(Connection& c, const Segment& s, Direction d, Handler& out);
+  void on_doubtful_segment(Connection& c, const Segment& s, Direction d, Doubt doubt,
+                           Handler& out);
+  /// Everything up to its FIN was delivered.
+  [[nodiscard]] static bool reached_fin(const HalfConnection& h) {
+    using enum half_flags::Bits;
+    return h.has_all(kFinSeen | kOriginKnown) && h.rcv_nxt == h.fin_seq;
+  }
+  /// It acknowledges less than has been acknowledged already.
+  [[nodiscard]] static bool is_old_ack(const HalfConnection& listener, const Segment& s) {
+    return listener.has_any(half_flags::kAcked) && s.ack.before(listener.snd_una);
+  }
   void note_letters(Connection& c, const Segment& s, Direction d);
   void note_urgent(Connection& c, const Segment& s, Direction d);
+  void expect_urgent(HalfConnection& h, HalfExtra& extra, StreamOffset position);
+  [[nodiscard]] bool reset_is_valid(const Connection& c, const Segment& s, Direction d) const;
   void on_ack(Connection& c, const Segment& s, Direction d);
   void on_reset(Connection& c, const Segment& s, Direction d);
   void on_fin(Connection& c, const Segment& s, Direction d);
@@ -178,14 +281,20 @@ class TcpTracker {
   void update_fast(Connection& c);
 
   // --- bytes into order (tcp_reassembly.hpp)
-  void on_text(Connection& c, const Segment& s, Direction d, Handler& out);
+  void on_text(Connection& c, const Segment& s, Direction d, Doubt doubt, Handler& out);
+  void place_doubtful(Connection& c, Direction d, StreamOffset begin, ByteView bytes, Fate cause,
+                      Handler& out);
+  void note_old_text(Connection& c, Direction d, StreamOffset begin, StreamOffset end, bool probe);
   void reopen(Connection& c, Direction d);
-  void note_text_after_close(Connection& c, Direction d, StreamOffset begin);
   void place(Connection& c, Direction d, StreamOffset begin, ByteView bytes, Handler& out);
-  void hold(Connection& c, Direction d, StreamOffset begin, ByteView bytes, Handler& out);
+  void hold(Connection& c, Direction d, StreamOffset begin, ByteView bytes, OverlapPolicy policy);
+  void keep_room(Connection& c, Direction d, Handler& out);
   void count_old(Connection& c, Direction d, StreamOffset begin, StreamOffset end);
   void deliver(Connection& c, Direction d, ByteView bytes, Handler& out);
-  void drain(Connection& c, Direction d, Handler& out);
+  void deliver_piece(Connection& c, Direction d, ByteView bytes, Handler& out);
+  void take_urgent(Connection& c, Direction d, std::uint8_t byte, Handler& out);
+  void drain(Connection& c, Direction d, Handler& out) { drain(c, d, final_until(c, d), out); }
+  void drain(Connection& c, Direction d, StreamOffset until, Handler& out);
   void declare_gap(Connection& c, Direction d, StreamOffset until, HoleCause cause, Handler& out);
   void give_up_first_hole(Connection& c, Direction d, HoleCause cause, Handler& out);
   bool make_room(Connection& c, Direction d, Handler& out);
@@ -231,6 +340,7 @@ class TcpTracker {
 
 }  // namespace flowloom
 
+#include "tcp/tcp_doubt.hpp"
 #include "tcp/tcp_handshake.hpp"
 #include "tcp/tcp_reassembly.hpp"
 #include "tcp/tcp_segment.hpp"

@@ -30,6 +30,7 @@ struct CountingHandler {
   void gap(Direction, StreamOffset, std::int64_t length, HoleCause) {
     gap_bytes += static_cast<std::uint64_t>(length);
   }
+  void urgent(Direction, StreamOffset, std::uint8_t) {}
   void end(Direction) {}
   void arm(Connection&, Timestamp) {}
   template <class Action>

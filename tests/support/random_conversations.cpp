@@ -114,10 +114,13 @@ class Maker {
         .seq(isn_[side] + seq)
         .ack(isn_[1 - side] + ack)
         .payload(payload);
+    // No sender goes beyond what its receiver permits: 64,000 bytes times this.
+    if (flags.find('S') != std::string_view::npos) packet.window_scale(kWindowScale);
     if (below(random_, 5) == 0) packet.pad_to(80);
     out_.frames.push_back(packet.build(Timestamp{}));
   }
 
+  static constexpr std::uint8_t kWindowScale = 14;
   const TrafficShape shape_;
   std::mt19937_64& random_;
   Conversation out_;

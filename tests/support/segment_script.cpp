@@ -202,6 +202,10 @@ void parse_setting(const std::vector<std::string>& words, SegmentScript& script)
     config.tcp.depth = number(value);
   } else if (name == "overlap") {
     config.tcp.overlap = overlap_policy_from_name(value).value();
+  } else if (name == "deliver") {
+    config.tcp.deliver = value_named<DeliverWhen>(kDeliverNames, value).value();
+  } else if (name == "urgent") {
+    config.tcp.urgent = value_named<UrgentMode>(kUrgentNames, value).value();
   } else if (name == "memory") {
     config.reorder_bytes = number<std::uint64_t>(value);
   } else if (name == "max-flows") {

@@ -216,6 +216,7 @@ class OneDirection {
   OneDirection() {
     add("S", 0, "", endpoint4(1, 40000), 0);
     add("S.", 0, "", endpoint4(2, 80), 1);
+    ack(1); // the first whose window is scaled: a gigabyte
   }
   void data(std::uint32_t seq, std::string_view bytes) {
     add("P.", seq, bytes, endpoint4(1, 40000), 1);
@@ -228,6 +229,7 @@ class OneDirection {
            std::uint32_t ack) {
     PacketBuilder packet;
     packet.from(from).to(from.port == 80 ? endpoint4(1, 40000) : endpoint4(2, 80));
+    if (flags.find('S') != std::string_view::npos) packet.window_scale(14);
     frames.push_back(packet.flags(flags).seq(seq).ack(ack).payload(bytes).build(now_ += kStep));
   }
   static constexpr Duration kStep = std::chrono::microseconds{10};

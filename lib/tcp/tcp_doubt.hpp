@@ -1,0 +1,242 @@
+// What a receiver may not have taken. Part of TcpTracker.
+//
+// A host drops a segment whose acknowledgement, timestamp or position it cannot accept, data behind
+// a FIN, and data after a RST; who hides from an analyst sends such segments on purpose. But an
+// observer who missed a packet may only believe that a segment is unacceptable. So doubtful bytes
+// are held, and the receiver decides: what it acknowledges is delivered; a copy without doubt takes
+// their place; what neither happens to has the fate of its doubt (docs/tcp.md, Doubt).
+#pragma once
+
+#include <algorithm>
+
+#include "tcp/tcp_tracker.hpp"
+
+namespace flowloom {
+
+template <class Handler>
+Doubt TcpTracker<Handler>::doubt_about(const Connection& c, const Segment& s, Direction d) const {
+  const HalfConnection& talker = c.half[index_of(d)];
+  const HalfConnection& listener = c.half[index_of(reverse(d))];
+  using enum half_flags::Bits;
+  if (s.flags.has_any(kSyn)) return Doubt::None;
+  if (uses_timestamps(talker, listener)) {
+    const TcpOptions options = parse_tcp_options(s.options);
+    const bool recent_is_valid = s.clock <= saturating_add(c.last_clock, kTimestampLife);
+    if (options.has(TcpOptions::kTimestamps) && recent_is_valid && options.timestamp_value != 0 &&
+        is_older(options.timestamp_value, talker.ts_recent)) {
+      return Doubt::Timestamp;
+    }
+  }
+  if (s.flags.has_any(kRst)) return Doubt::None;
+  const bool knows_both = talker.has_any(kOriginKnown) && listener.has_any(kHeard);
+  if (!s.flags.has_any(kAck)) {
+    return knows_both || talker.has_any(kSynSeen) ? Doubt::NoAck : Doubt::None;
+  }
+  if (!knows_both || !listener.has_all(kOriginKnown)) return Doubt::None;
+  return doubt_about_ack(c, s, d);
+}
+
+// RFC 5961, 5.2, as far as somebody can judge it who may have missed a window of data: the
+// acknowledgement may be a window ahead of what was seen, and a window old.
+template <class Handler>
+Doubt TcpTracker<Handler>::doubt_about_ack(const Connection& c, const Segment& s,
+                                           Direction d) const {
+  const HalfConnection& listener = c.half[index_of(reverse(d))];
+  using enum half_flags::Bits;
+  SeqNum furthest = listener.snd_nxt;
+  std::int64_t window = kSmallestSlack;
+  if (listener.has_any(kAcked)) {
+    window = std::max<std::int64_t>(window, listener.snd_una.distance_to(listener.snd_edge));
+    const bool very_old = listener.snd_una.distance_to(s.ack) < -window;
+    const HalfConnection& talker = c.half[index_of(d)];
+    const bool repeats = (s.seq + s.length).at_or_before(talker.rcv_nxt);
+    if (very_old && !repeats) return Doubt::Acknowledgement;
+  }
+  if (listener.has_any(kDoubt)) {
+    const StreamOffset end = find_half_extra(c, reverse(d))->doubt.end;
+    const SeqNum doubt_end =
+        listener.rcv_nxt + static_cast<std::uint32_t>(end - listener.offset);
+    if (furthest.before(doubt_end)) furthest = doubt_end;
+  }
+  if (listener.has_any(kDoubtFin)) {
+    const SeqNum fin_end = find_half_extra(c, reverse(d))->doubt_fin + 1;
+    if (furthest.before(fin_end)) furthest = fin_end;
+  }
+  return furthest.distance_to(s.ack) > window ? Doubt::Acknowledgement : Doubt::None;
+}
+
+template <class Handler>
+void TcpTracker<Handler>::note_doubt(Connection& c, const Segment& s, Direction d, Doubt doubt) {
+  const HalfConnection& talker = c.half[index_of(d)];
+  const bool matters = s.length > 0 || s.flags.has_any(kFin | kRst);
+  if (doubt == Doubt::NoAck && matters) count(c, Anomaly::DataWithoutAck);
+  if (doubt == Doubt::Acknowledgement) count(c, Anomaly::InvalidAck);
+  // A late copy of a bare acknowledgement, or of bytes that are there, is nobody's doing.
+  const bool repeats = talker.has_any(half_flags::kOriginKnown) && s.seq_len() > 0 &&
+                       (s.seq + s.seq_len()).at_or_before(talker.rcv_nxt);
+  if (doubt == Doubt::Timestamp && matters && !repeats) count(c, Anomaly::InvalidTimestamp);
+}
+
+// RFC 7323, 4.3: only a segment that begins at or before what was acknowledged last moves
+// TS.Recent, so that one that came early does not make those before it look old.
+template <class Handler>
+void TcpTracker<Handler>::note_timestamp(Connection& c, const Segment& s, Direction d) {
+  HalfConnection& talker = c.half[index_of(d)];
+  HalfConnection& listener = c.half[index_of(reverse(d))];
+  if (!uses_timestamps(talker, listener) || !s.seq.at_or_before(talker.rcv_nxt)) return;
+  const TcpOptions options = parse_tcp_options(s.options);
+  if (!options.has(TcpOptions::kTimestamps) || options.timestamp_value == 0) return;
+  const bool is_void = s.clock > saturating_add(c.last_clock, kTimestampLife);
+  const bool newer = static_cast<std::int32_t>(options.timestamp_value - talker.ts_recent) > 0;
+  if (is_void) listener.ts_recent = 0;
+  if (is_void || newer || talker.ts_recent == 0) talker.ts_recent = options.timestamp_value;
+}
+
+/// The right edge of what the receiver permitted, or the end of all where it is not known.
+template <class Handler>
+StreamOffset TcpTracker<Handler>::window_edge(const Connection& c, Direction d) const {
+  const HalfConnection& h = c.half[index_of(d)];
+  using enum half_flags::Bits;
+  if (!h.has_any(kAcked) || !c.half[index_of(reverse(d))].has_any(kHeard)) {
+    return std::numeric_limits<StreamOffset>::max();
+  }
+  return unwrap(h.snd_edge, h.offset, h.rcv_nxt);
+}
+
+template <class Handler>
+typename TcpTracker<Handler>::DoubtStart TcpTracker<Handler>::doubt_start(
+    const Connection& c, Direction d, StreamOffset begin, Doubt doubt) const {
+  const HalfConnection& h = c.half[index_of(d)];
+  using enum half_flags::Bits;
+  constexpr StreamOffset kNever = std::numeric_limits<StreamOffset>::max();
+  if (h.has_any(kHeld)) return {kNever, Fate::Delivered};
+  if (h.has_any(kEnded)) return {begin, Fate::AfterEnd};
+  if (doubt != Doubt::None) return {begin, Fate::Rejected};
+  const unsigned own_reset = d == Direction::OriginatorToResponder
+                                 ? connection_flags::kResetByOriginator
+                                 : connection_flags::kResetByResponder;
+  if (c.has_any(own_reset)) return {begin, Fate::AfterEnd};
+  const StreamOffset edge = window_edge(c, d);
+  if (h.has_any(kFinSeen)) {
+    const StreamOffset fin = unwrap(h.fin_seq, h.offset, h.rcv_nxt);
+    if (fin <= edge) return {fin, Fate::AfterEnd};
+  }
+  return {edge, Fate::OutOfWindow};
+}
+
+template <class Handler>
+void TcpTracker<Handler>::hold_doubtful(Connection& c, Direction d, StreamOffset begin,
+                                        ByteView bytes, Fate cause, Handler& out) {
+  if (bytes.empty()) return;
+  HalfConnection& h = c.half[index_of(d)];
+  HalfExtra* extra = half_extra(c, d);
+  if (extra == nullptr) {
+    counters_.fate(cause, bytes.size());
+    return;
+  }
+  const StreamOffset end = begin + static_cast<StreamOffset>(bytes.size());
+  // What is held without doubt stays, whatever the policy.
+  hold(c, d, begin, bytes, OverlapPolicy::First);
+  if (h.has_any(half_flags::kDoubt)) {
+    extra->doubt.begin = std::min(extra->doubt.begin, begin);
+    extra->doubt.end = std::max(extra->doubt.end, end);
+  } else {
+    extra->doubt = {begin, end, cause};
+    h.set(half_flags::kDoubt);
+  }
+  keep_room(c, d, out);
+}
+
+// A copy without doubt takes the place of one with.
+template <class Handler>
+void TcpTracker<Handler>::forget_doubtful(Connection& c, Direction d, StreamOffset begin,
+                                          StreamOffset end) {
+  HalfConnection& h = c.half[index_of(d)];
+  if (!h.has_any(half_flags::kDoubt)) return;
+  HalfExtra& extra = *find_half_extra(c, d);
+  begin = std::max(begin, extra.doubt.begin);
+  end = std::min(end, extra.doubt.end);
+  if (begin >= end) return;
+  const std::uint64_t forgotten = extra.queue.forget(memory_.pages, begin, end);
+  counters_.fate(extra.doubt.cause, forgotten);
+  if (forgotten > 0 && extra.doubt.cause == Fate::AfterEnd && h.has_any(half_flags::kFinSeen)) {
+    count(c, Anomaly::DataAfterFin);
+  }
+  if (forgotten > 0 && extra.doubt.cause == Fate::OutOfWindow) count(c, Anomaly::OutOfWindow);
+  if (begin == extra.doubt.begin) extra.doubt.begin = end;
+  if (end == extra.doubt.end) extra.doubt.end = begin;
+  if (extra.doubt.begin >= extra.doubt.end) h.clear(half_flags::kDoubt);
+  if (extra.queue.empty()) h.clear(half_flags::kQueued);
+}
+
+template <class Handler>
+void TcpTracker<Handler>::drop_doubtful(Connection& c, Direction d) {
+  const HalfConnection& h = c.half[index_of(d)];
+  if (!h.has_any(half_flags::kDoubt)) return;
+  StreamOffset from = std::max(acked_offset(h), h.offset);
+  if (h.has_any(half_flags::kFinSeen)) {
+    from = std::min(from, unwrap(h.fin_seq, h.offset, h.rcv_nxt));
+  }
+  forget_doubtful(c, d, from, find_half_extra(c, d)->doubt.end);
+}
+
+template <class Handler>
+StreamOffset TcpTracker<Handler>::acked_offset(const HalfConnection& h) const {
+  if (!h.has_any(half_flags::kAcked)) return std::numeric_limits<StreamOffset>::min();
+  return unwrap(acked_data(h), h.offset, h.rcv_nxt);
+}
+
+/// Up to where held bytes may be delivered.
+template <class Handler>
+StreamOffset TcpTracker<Handler>::final_until(const Connection& c, Direction d) const {
+  const HalfConnection& h = c.half[index_of(d)];
+  if (waits_for_ack(c, d)) return acked_offset(h);
+  if (h.has_any(half_flags::kDoubt)) {
+    return std::max(find_half_extra(c, d)->doubt.begin, acked_offset(h));
+  }
+  return std::numeric_limits<StreamOffset>::max();
+}
+
+// The receiver of `d` has acknowledged more: that settles what was doubtful up to there.
+template <class Handler>
+void TcpTracker<Handler>::confirm_acked(Connection& c, Direction d) {
+  HalfConnection& h = c.half[index_of(d)];
+  using enum half_flags::Bits;
+  if (h.has_any(kDoubtFin) && h.snd_una == find_half_extra(c, d)->doubt_fin + 1 &&
+      !h.has_any(kFinSeen)) {
+    h.clear(kDoubtFin);
+    h.set(kFinSeen);
+    h.fin_seq = h.snd_una - 1;
+    if (h.snd_nxt.before(h.snd_una)) h.snd_nxt = h.snd_una;
+  }
+  if (h.has_any(kFinSeen) && h.snd_una == h.fin_seq + 1) drop_doubtful(c, d);
+  if (!h.has_any(kDoubt)) return;
+  HalfExtra& extra = *find_half_extra(c, d);
+  const StreamOffset acked = unwrap(h.snd_una, h.offset, h.rcv_nxt);
+  if (acked <= extra.doubt.begin) return;
+  if (h.has_any(kFinSeen) && !h.has_any(kEnded | kFinAcked) && h.fin_seq.before(h.snd_una)) {
+    // It took bytes at and behind the FIN's place, so it did not take the FIN.
+    h.clear(kFinSeen);
+    count(c, Anomaly::FinVoid);
+    if (c.close_reason == static_cast<std::uint8_t>(Closing::Fin)) {
+      c.clear(connection_flags::kClosing);
+      c.close_reason = static_cast<std::uint8_t>(Closing::None);
+    }
+  }
+  if (extra.doubt.cause == Fate::AfterEnd) reopen(c, d);
+  const StreamOffset confirmed = std::min(acked, extra.doubt.end);
+  const SeqNum seq = h.rcv_nxt + static_cast<std::uint32_t>(confirmed - h.offset);
+  if (h.snd_nxt.before(seq)) h.snd_nxt = seq;
+  extra.doubt.begin = confirmed;
+  if (extra.doubt.begin == extra.doubt.end) h.clear(kDoubt);
+}
+
+template <class Handler>
+void TcpTracker<Handler>::doubt_fin(Connection& c, Direction d, SeqNum fin) {
+  HalfExtra* extra = half_extra(c, d);
+  if (extra == nullptr) return;
+  extra->doubt_fin = fin;
+  c.half[index_of(d)].set(half_flags::kDoubtFin);
+}
+
+}  // namespace flowloom
