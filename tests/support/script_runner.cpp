@@ -96,15 +96,20 @@ void set_ip_header(PacketBuilder& packet, const ScriptSegment& segment) {
 
 class Player {
  public:
-  Player(const SegmentScript& script, const ScriptVariant& variant)
-      : script_(script), variant_(variant), runner_(script.config, consumer_, variant.burst,
-                                                   script.fragment_overlap) {}
+  Player(const SegmentScript& script, const ScriptVariant& variant,
+         std::vector<Frame>* kept = nullptr)
+      : script_(script), variant_(variant), kept_(kept),
+        runner_(script.config, consumer_, variant.burst, script.fragment_overlap) {}
 
   ScriptOutcome run();
 
  private:
   using Stream = std::pair<std::size_t, ScriptSide>;  // connection ordinal, sender
 
+  void feed(Frame frame) {
+    if (kept_ != nullptr) kept_->push_back(frame);
+    runner_.feed(std::move(frame));
+  }
   void send(const ScriptSegment& segment);
   void sweep(const ScriptSegment& segment);
   void send_piece(const ScriptSegment& segment, std::uint32_t skip, std::uint32_t count);
@@ -130,6 +135,7 @@ class Player {
 
   const SegmentScript& script_;
   const ScriptVariant variant_;
+  std::vector<Frame>* const kept_;  // where the frames go as well, or null
   RecordingConsumer consumer_;
   ShardRunner runner_;
   Timestamp now_ = kBase;
@@ -201,14 +207,12 @@ void Player::send_piece(const ScriptSegment& segment, std::uint32_t skip, std::u
   // The script's number is of an IPv4 frame; an IPv6 header is 20 bytes longer.
   const std::size_t longer = variant_.version == ScriptVariant::Version::V4 ? 0 : 20;
   if (segment.snap != 0) packet.snap(segment.snap + longer);
-  if (segment.fragments.empty() && segment.outer_fragments.empty()) {
-    runner_.feed(packet.build(now_));
-  }
+  if (segment.fragments.empty() && segment.outer_fragments.empty()) feed(packet.build(now_));
   for (const FragmentRange& range : segment.fragments) {
-    runner_.feed(packet.fragment(range).build(now_));
+    feed(packet.fragment(range).build(now_));
   }
   for (const FragmentRange& range : segment.outer_fragments) {
-    runner_.feed(packet.outer_fragment(range).build(now_));
+    feed(packet.outer_fragment(range).build(now_));
   }
 }
 
@@ -495,6 +499,12 @@ std::string ScriptVariant::describe() const {
 
 ScriptOutcome play(const SegmentScript& script, const ScriptVariant& variant) {
   return Player(script, variant).run();
+}
+
+std::vector<Frame> frames_of(const SegmentScript& script, const ScriptVariant& variant) {
+  std::vector<Frame> frames;
+  Player(script, variant, &frames).run();
+  return frames;
 }
 
 std::string play_all(const SegmentScript& script) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "support/segment_script.hpp"
 
@@ -25,6 +26,9 @@ struct ScriptOutcome {
 /// Plays one variant. Expectations are checked at burst 1 only, where every packet is tracked
 /// before the next line is read; the log is the same at any burst size.
 ScriptOutcome play(const SegmentScript& script, const ScriptVariant& variant);
+
+/// What a variant puts on the wire.
+std::vector<Frame> frames_of(const SegmentScript& script, const ScriptVariant& variant);
 
 /// Plays every variant: each must meet the expectations, and all logs must be equal. Returns what
 /// went wrong; empty: nothing.

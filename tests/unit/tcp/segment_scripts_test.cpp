@@ -1,11 +1,14 @@
 // Plays every script of tests/scripts_tcp, or of the folder that the environment variable
-// FLOWLOOM_SCRIPTS names; see tests/scripts_tcp/README.md.
+// FLOWLOOM_SCRIPTS names; see tests/scripts_tcp/README.md. With FLOWLOOM_SCRIPT_CAPTURES=FOLDER
+// each one leaves its packets there as a capture, to show what other programs make of them.
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <cctype>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 #include <map>
 #include <string>
 #include <vector>
@@ -26,12 +29,39 @@ std::vector<std::string> scripts() {
   return paths;
 }
 
+void write_integer(std::ofstream& out, std::uint32_t value) {
+  out.write(reinterpret_cast<const char*>(&value), sizeof value);
+}
+
+/// A pcap file with nanoseconds, in this machine's byte order.
+void write_capture(const std::string& path, const std::vector<Frame>& frames) {
+  std::ofstream out(path, std::ios::binary);
+  constexpr std::array<std::uint32_t, 6> kHeader = {0xa1b23c4d, 0x00040002, 0, 0, 262144, 1};
+  for (const std::uint32_t word : kHeader) write_integer(out, word);
+  for (const Frame& frame : frames) {
+    constexpr std::int64_t kSecond = 1'000'000'000;
+    const std::int64_t stamp = to_nanoseconds(frame.stamp);
+    const auto captured = static_cast<std::uint32_t>(frame.bytes.size());
+    write_integer(out, static_cast<std::uint32_t>(stamp / kSecond));
+    write_integer(out, static_cast<std::uint32_t>(stamp % kSecond));
+    write_integer(out, captured);
+    write_integer(out, frame.wire_length == 0 ? captured : frame.wire_length);
+    out.write(reinterpret_cast<const char*>(frame.bytes.data()), captured);
+  }
+}
+
 class SegmentScripts : public testing::TestWithParam<std::string> {};
 
 TEST_P(SegmentScripts, HappenAsWritten) {
   const SegmentScript script = load_script(GetParam());
   const std::string failures = play_all(script);
   EXPECT_TRUE(failures.empty()) << failures;
+  const char* const captures = std::getenv("FLOWLOOM_SCRIPT_CAPTURES");
+  if (captures == nullptr) return;
+  ScriptVariant variant{1'000'000, 2'000'000};
+  if (script.only == SegmentScript::Only::V6) variant.version = ScriptVariant::Version::V6;
+  const std::string name = std::filesystem::path(GetParam()).stem().string();
+  write_capture(std::string(captures) + "/" + name + ".pcap", frames_of(script, variant));
 }
 
 INSTANTIATE_TEST_SUITE_P(ScriptsTcp, SegmentScripts, testing::ValuesIn(scripts()),
