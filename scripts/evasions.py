@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
 """Makes docs/evasions.md: which test plays which named case of odd, broken and hostile traffic.
 
-usage: evasions.py --check      exit status 1 and a line per mistake or difference
-       evasions.py --update     rewrites the page
+usage: evasions.py --check              exit status 1 and a line per mistake or difference
+       evasions.py --update             rewrites the page
+       evasions.py --adopt PROGRAM      plays the scripts that wait (PROGRAM is the built
+                                        segment_scripts_test), moves those that pass to the others
 
 The cases are those of tests/evasions.txt. A connection script (tests/scripts_tcp/*.seg) names its
 case in a line "# case: A02", another test in the line before it: "// case: M04" or "# case: M01".
@@ -10,8 +12,10 @@ What a script expects is read from its expectations. Scripts of tests/scripts_tc
 flowloom to do what they say.
 """
 
+import os
 import pathlib
 import re
+import subprocess
 import sys
 from dataclasses import dataclass
 
@@ -170,7 +174,27 @@ def page_of(cases, rows):
     return "\n".join(lines)
 
 
+def adopted(text):
+    """A script that waits no longer."""
+    return "".join(line for line in text.splitlines(True) if not line.startswith("# today:"))
+
+
+def adopt(program):
+    played = subprocess.run([program, "--gtest_filter=ScriptsTcp/*"], capture_output=True, text=True,
+                            env={**os.environ, "FLOWLOOM_SCRIPTS": str(ROOT / PENDING)},
+                            check=False).stdout
+    for name in re.findall(r"^\[       OK \] \S*/(\w+) \(", played, re.MULTILINE):
+        waiting = ROOT / PENDING / f"{name}.seg"
+        text = adopted(waiting.read_text(encoding="utf-8"))
+        (ROOT / SCRIPTS / waiting.name).write_text(text, encoding="utf-8")
+        waiting.unlink()
+        print(f"{name} passes")
+    return 0
+
+
 def main():
+    if len(sys.argv) == 3 and sys.argv[1] == "--adopt":
+        return adopt(sys.argv[2])
     if sys.argv[1:] not in (["--check"], ["--update"]):
         print(__doc__, file=sys.stderr)
         return 1

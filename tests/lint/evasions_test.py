@@ -49,6 +49,10 @@ class EvasionsTest(unittest.TestCase):
         row = evasions.Row("Z99", "x", "", False)
         self.assertEqual(list(evasions.mistakes(CASES, [row])), ["x: there is no case Z99"])
 
+    def test_an_adopted_script_loses_its_mark(self):
+        self.assertEqual(evasions.adopted("# case: A01\n# today: no\n# why\n> S 0:0(0)\n"),
+                         "# case: A01\n# why\n> S 0:0(0)\n")
+
     def test_the_page_counts(self):
         rows = [evasions.Row("A01", "[x](x.seg)", "SF", False),
                 evasions.Row("A02", "[y](y.seg)", "SF", True)]
