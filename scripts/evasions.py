@@ -180,9 +180,9 @@ def adopted(text):
 
 
 def adopt(program):
-    played = subprocess.run([program, "--gtest_filter=ScriptsTcp/*"], capture_output=True, text=True,
-                            env={**os.environ, "FLOWLOOM_SCRIPTS": str(ROOT / PENDING)},
-                            check=False).stdout
+    environment = {**os.environ, "FLOWLOOM_SCRIPTS": str(ROOT / PENDING)}
+    played = subprocess.run([program, "--gtest_filter=ScriptsTcp/*"], capture_output=True,
+                            text=True, env=environment, check=False).stdout
     for name in re.findall(r"^\[       OK \] \S*/(\w+) \(", played, re.MULTILINE):
         waiting = ROOT / PENDING / f"{name}.seg"
         text = adopted(waiting.read_text(encoding="utf-8"))
