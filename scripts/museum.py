@@ -3,6 +3,8 @@
 the bytes that a script expects, per connection and direction: none missing, none invented.
 
 usage: museum.py --build BUILDDIR [--out FILE]
+       museum.py --check FLOWLOOM SCRIPTS_TEST     flowloom only, and only what it promises; exit
+                                                   status 1 and a line per script if it is wrong
 
 BUILDDIR/tests/segment_scripts_test writes each script's packets as a capture, those of the scripts
 that still wait included. Scripts that set an option are left out, since every program runs with its
@@ -76,8 +78,8 @@ def run(arguments, folder):
 class Flowloom:
     name = "flowloom"
 
-    def __init__(self, build):
-        self.program = build / "app" / "flowloom"
+    def __init__(self, program):
+        self.program = program
 
     def found(self):
         return self.program.exists()
@@ -131,10 +133,11 @@ def verdict(tool, capture, wanted):
         return sorted((side, content) for side, content in found if content) == wanted
 
 
-def scripts_to_play(root):
-    """name -> (cases, expected streams) of the scripts that run with every program's defaults."""
+def scripts_to_play(root, folders=(evasions.SCRIPTS, evasions.PENDING)):
+    """name -> (cases, expected streams) of the scripts that run with every program's defaults. Of
+    two with one name the later folder's counts."""
     paths = {}
-    for folder in (evasions.SCRIPTS, evasions.PENDING):  # the latter replaces the former
+    for folder in folders:
         paths.update({path.stem: path for path in (root / folder).glob("*.seg")})
     scripts = {}
     for path in (paths[name] for name in sorted(paths)):
@@ -172,22 +175,42 @@ def page_of(tools, scripts, results, starred):
     return "\n".join(lines) + "\n"
 
 
-def write_captures(program, captures):
+def write_captures(program, captures, folders=(evasions.SCRIPTS, evasions.PENDING)):
     """Of all scripts, whether flowloom meets them or not."""
-    for folder in (evasions.SCRIPTS, evasions.PENDING):
+    for folder in folders:
         subprocess.run([program, "--gtest_filter=ScriptsTcp/*"], check=False,
                        env={**os.environ, "FLOWLOOM_SCRIPT_CAPTURES": captures,
                             "FLOWLOOM_SCRIPTS": str(evasions.ROOT / folder)},
                        stdout=subprocess.DEVNULL)
 
 
+def check(program, scripts_test):
+    folders = (evasions.SCRIPTS,)
+    scripts = scripts_to_play(evasions.ROOT, folders)
+    tool = Flowloom(program)
+    with tempfile.TemporaryDirectory() as captures:
+        write_captures(scripts_test, captures, folders)
+        results = results_of([tool], scripts, pathlib.Path(captures))
+    wrong = [name for name, result in results.items() if not result[tool.name]]
+    for name in wrong:
+        print(f"{name}: flowloom read does not deliver what the script expects")
+    print(f"{len(results) - len(wrong)} of {len(results)} captures are exact")
+    return 1 if wrong or not results else 0
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--build", type=pathlib.Path, required=True)
+    parser.add_argument("--build", type=pathlib.Path)
     parser.add_argument("--out", type=pathlib.Path)
+    parser.add_argument("--check", type=pathlib.Path, nargs=2)
     options = parser.parse_args()
+    if options.check is not None:
+        return check(*(path.resolve() for path in options.check))
+    if options.build is None:
+        parser.error("--build or --check is needed")
     build = options.build.resolve()
-    tools = [tool for tool in (Flowloom(build), Tshark(), Tcpflow()) if tool.found()]
+    known = (Flowloom(build / "app" / "flowloom"), Tshark(), Tcpflow())
+    tools = [tool for tool in known if tool.found()]
     scripts = scripts_to_play(evasions.ROOT)
     cases = evasions.cases_of((evasions.ROOT / "tests" / "evasions.txt").read_text())
     starred = {case for case, (_, star) in cases.items() if star}
