@@ -1,6 +1,7 @@
 // flowloom-gen: writes the captures that flowloom is compared with other tools on, with the ground
 // truth beside each. The same arguments make the same bytes everywhere. Uses nothing of flowloom.
 #include "perf/gen/playback.hpp"
+#include "perf/gen/random_capture.hpp"
 
 #include <CLI/CLI.hpp>
 #include <fmt/core.h>
@@ -11,6 +12,7 @@
 #include <exception>
 #include <functional>
 #include <map>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -30,6 +32,7 @@ constexpr std::uint32_t kTinySegments = 50;
 constexpr std::int64_t kTinyIntervalNs = 2'000;
 constexpr std::uint64_t kSynPackets = 5'000'000;
 constexpr std::int64_t kSynIntervalNs = 1'000;
+constexpr std::uint64_t kRandomConversations = 10'000;
 
 constexpr Mishaps kMessy{.reorder = 0.0137,  // data segments and FINs
                          .retransmit = 0.0105,
@@ -45,6 +48,12 @@ struct Options {
   std::uint64_t seed = 1;
   bool ipv6 = false;
   bool padded = true;
+  // Of random conversations.
+  std::optional<std::uint64_t> conversations;
+  std::optional<std::uint64_t> only_talk;
+  double message_size = 1;
+  std::vector<std::string> with;
+  std::vector<std::string> without;
 };
 
 std::uint64_t scaled(std::uint64_t full, double scale) {
@@ -136,11 +145,31 @@ void make_syn(const Options& options) {
   playback.close(options.kind);
 }
 
+Feature feature_named(const std::string& name) {
+  const auto found = std::find(kFeatureNames.begin(), kFeatureNames.end(), name);
+  return static_cast<Feature>(found - kFeatureNames.begin());
+}
+
+void make_random(const Options& options) {
+  RandomCaptureConfig config;
+  config.path = options.path;
+  config.talks.seed = options.seed;
+  config.talks.size = options.message_size;
+  if (options.with.empty()) config.talks.allowed.set_all();
+  for (const auto& name : options.with) config.talks.allowed.set(feature_named(name));
+  for (const auto& name : options.without) config.talks.allowed.clear(feature_named(name));
+  config.conversations =
+      options.conversations.value_or(scaled(kRandomConversations, options.scale));
+  config.only = options.only_talk;
+  write_random_capture(config);
+}
+
 const std::map<std::string, std::function<void(const Options&)>> kKinds = {
     {"many", [](const Options& o) { make_many(o, {}); }},
     {"bulk", make_bulk},
     {"tiny", make_tiny},
     {"messy", [](const Options& o) { make_many(o, kMessy); }},
+    {"random", make_random},
     {"syn", make_syn}};
 
 /// "0.01" or "1/100"; throws std::invalid_argument for anything that is not in (0, 100].
@@ -158,20 +187,34 @@ double scale_from(const std::string& text) {
   return scale;
 }
 
+void add_random_options(CLI::App& app, Options& options) {
+  const std::vector<std::string> names(kFeatureNames.begin(), kFeatureNames.end());
+  app.add_option("--connections", options.conversations, "random: conversations");
+  app.add_option("--size", options.message_size, "random: factor on the length of messages");
+  app.add_option("--only", options.only_talk, "random: this conversation alone, as in the whole");
+  app.add_option("--with", options.with, "random: nothing but these features")
+      ->delimiter(',')
+      ->check(CLI::IsMember(names));
+  app.add_option("--without", options.without, "random: all features but these")
+      ->delimiter(',')
+      ->check(CLI::IsMember(names));
+}
+
 int run(int argc, char** argv) {
   Options options;
   std::string scale = "1";
   CLI::App app{"Writes a made capture and its ground truth (OUT.truth.jsonl, OUT.truth.json)."};
   std::vector<std::string> names;
   for (const auto& [name, make] : kKinds) names.push_back(name);
-  app.add_option("KIND", options.kind, "many, bulk, tiny, messy or syn")
+  app.add_option("KIND", options.kind, "many, bulk, tiny, messy, syn or random")
       ->required()
       ->check(CLI::IsMember(names));
-  app.add_option("OUT", options.path, "capture to write (pcap)")->required();
+  app.add_option("OUT", options.path, "capture to write (pcap, or pcapng by its name)")->required();
   app.add_option("-n", scale, "size: 1 is the full one, 1/100 or 0.01 a hundredth");
-  app.add_option("-s", options.seed, "seed");
+  app.add_option("-s,--seed", options.seed, "seed");
   app.add_flag("-6", options.ipv6, "IPv6");
   app.add_flag("--pad,!--no-pad", options.padded, "pad short frames to 60 bytes (default)");
+  add_random_options(app, options);
   CLI11_PARSE(app, argc, argv);
   options.scale = scale_from(scale);
   kKinds.at(options.kind)(options);

@@ -1,6 +1,7 @@
 #include "perf/gen/frame_builder.hpp"
 
-#include "perf/gen/content.hpp"
+#include "perf/gen/bytes.hpp"
+#include "perf/gen/tcp_bytes.hpp"
 
 #include <arpa/inet.h>
 #include <fmt/core.h>
@@ -18,47 +19,8 @@ constexpr std::uint8_t kPaddingByte = 0xaa;
 constexpr std::size_t kIpv4Bytes = 20;
 constexpr std::size_t kIpv6Bytes = 40;
 constexpr std::size_t kFragmentHeaderBytes = 8;
-constexpr std::size_t kTcpBytes = 20;
-constexpr std::array<std::uint8_t, 8> kSynOptions = {2, 4, 0x05, 0xb4, 1, 3, 3, 7};  // MSS, WS
-constexpr std::uint8_t kProtocolTcp = 6;
 constexpr std::uint8_t kProtocolFragment = 44;
 constexpr std::uint8_t kHopLimit = 64;
-
-void store16(std::uint8_t* p, std::uint64_t v) {
-  p[0] = static_cast<std::uint8_t>(v >> 8);
-  p[1] = static_cast<std::uint8_t>(v);
-}
-void store32(std::uint8_t* p, std::uint64_t v) {
-  store16(p, v >> 16);
-  store16(p + 2, v);
-}
-
-/// One's complement sum in the machine's byte order, which RFC 1071 (section 2, B) allows.
-std::uint64_t sum_of(const std::uint8_t* p, std::size_t bytes, std::uint64_t sum = 0) {
-  for (; bytes >= 4; p += 4, bytes -= 4) {
-    std::uint32_t word;
-    std::memcpy(&word, p, 4);
-    sum += word;
-  }
-  std::uint32_t rest = 0;
-  std::memcpy(&rest, p, bytes);
-  return sum + rest;
-}
-
-/// Stores the complement of the folded sum.
-void store_checksum(std::uint8_t* p, std::uint64_t sum) {
-  while (sum >> 16 != 0) sum = (sum & 0xffff) + (sum >> 16);
-  const auto value = static_cast<std::uint16_t>(~sum);
-  std::memcpy(p, &value, sizeof value);
-}
-
-constexpr std::size_t address_bytes(Family family) {
-  return family == Family::V4 ? 4 : 16;
-}
-
-const std::uint8_t* wire_address(Family family, const Address& address) {
-  return address.data() + (address.size() - address_bytes(family));
-}
 
 }  // namespace
 
@@ -81,34 +43,6 @@ std::string to_string(Family family, const Endpoint& end) {
   inet_ntop(af, wire_address(family, address), text.data(), text.size());
   return family == Family::V4 ? fmt::format("{}:{}", text.data(), end.port)
                               : fmt::format("[{}]:{}", text.data(), end.port);
-}
-
-void FrameBuilder::write_segment(const Identity& identity, const Segment& segment) {
-  const std::size_t from = index_of(segment.side);
-  const std::size_t to = index_of(other(segment.side));
-  const bool syn = segment.has(tcp_bits::kSyn);
-  const std::size_t header = kTcpBytes + (syn ? kSynOptions.size() : 0);
-  std::uint8_t* const tcp = segment_.data();
-  std::memset(tcp, 0, kTcpBytes);
-  store16(tcp, identity.ends[from].port);
-  store16(tcp + 2, identity.ends[to].port);
-  store32(tcp + 4, identity.iss[from] + (syn ? 0 : 1 + segment.offset));
-  if (segment.has(tcp_bits::kAck)) store32(tcp + 8, identity.iss[to] + 1 + segment.acked);
-  tcp[12] = static_cast<std::uint8_t>(header / 4 << 4);
-  tcp[13] = segment.flags;
-  store16(tcp + 14, 0xffff);
-  if (syn) std::copy(kSynOptions.begin(), kSynOptions.end(), tcp + kTcpBytes);
-  write_content(identity.content[from], segment.offset, tcp + header, segment.bytes);
-  segment_bytes_ = header + segment.bytes;
-
-  const Family family = identity.family;
-  const Address source = address_of(family, identity.ends[from].host);
-  const Address destination = address_of(family, identity.ends[to].host);
-  std::uint64_t sum =
-      std::uint64_t{htons(kProtocolTcp)} + htons(static_cast<std::uint16_t>(segment_bytes_));
-  sum = sum_of(wire_address(family, source), address_bytes(family), sum);
-  sum = sum_of(wire_address(family, destination), address_bytes(family), sum);
-  store_checksum(tcp + 16, sum_of(tcp, segment_bytes_, sum));
 }
 
 /// The IP header (and IPv6 fragment header) for that part of the segment; returns its bytes.
@@ -165,7 +99,7 @@ FrameBuilder::Frame FrameBuilder::finish(std::size_t ip_bytes, Slice slice) {
 
 FrameBuilder::Frame FrameBuilder::whole(const Identity& identity, const Segment& segment) {
   id_ = next_id_++;
-  write_segment(identity, segment);
+  segment_bytes_ = write_tcp(identity, segment, segment_.data());
   const Slice all{.offset = 0, .bytes = segment_bytes_};
   return finish(write_ip(identity, segment.side, all), all);
 }
@@ -173,7 +107,7 @@ FrameBuilder::Frame FrameBuilder::whole(const Identity& identity, const Segment&
 std::size_t FrameBuilder::split(const Identity& identity, const Segment& segment,
                                 std::size_t piece_bytes) {
   id_ = next_id_++;
-  write_segment(identity, segment);
+  segment_bytes_ = write_tcp(identity, segment, segment_.data());
   split_identity_ = identity;
   split_side_ = segment.side;
   piece_bytes_ = std::max<std::size_t>(piece_bytes / 8 * 8, 8);

@@ -35,7 +35,6 @@ class FrameBuilder {
     std::size_t bytes;
   };
 
-  void write_segment(const Identity& identity, const Segment& segment);
   std::size_t write_ip(const Identity& identity, Side sender, Slice slice);
   Frame finish(std::size_t ip_bytes, Slice slice);
 

@@ -2,6 +2,7 @@
 
 #include <fmt/core.h>
 
+#include <array>
 #include <cerrno>
 #include <cstring>
 
@@ -29,6 +30,39 @@ struct PcapRecord {
   std::uint32_t wire_length;
 };
 
+/// Section header, in the byte order of this machine.
+struct SectionBlock {
+  std::uint32_t type = 0x0a0d0d0a;
+  std::uint32_t total = 28;
+  std::uint32_t byte_order = 0x1a2b3c4d;
+  std::uint16_t major = 1;
+  std::uint16_t minor = 0;
+  std::uint32_t length_low = 0xffff'ffff;  // not known
+  std::uint32_t length_high = 0xffff'ffff;
+  std::uint32_t total_again = 28;
+};
+
+/// Interface description; without an option stamps are in microseconds.
+struct InterfaceBlock {
+  std::uint32_t type = 1;
+  std::uint32_t total = 20;
+  std::uint16_t link_type = 1;
+  std::uint16_t reserved = 0;
+  std::uint32_t snap_length = 262'144;
+  std::uint32_t total_again = 20;
+};
+
+/// Enhanced packet; the frame, padding and the total follow.
+struct PacketBlock {
+  std::uint32_t type = 6;
+  std::uint32_t total;
+  std::uint32_t interface = 0;
+  std::uint32_t stamp_high;
+  std::uint32_t stamp_low;
+  std::uint32_t captured;
+  std::uint32_t wire_length;
+};
+
 }  // namespace
 
 OutputFile::OutputFile(const std::string& path) : path_(path), buffer_(kBufferBytes) {
@@ -50,23 +84,53 @@ void OutputFile::close() {
   if (std::fclose(file_.release()) != 0) fail();
 }
 
-PcapFile::PcapFile(const std::string& path) : file_(path) {
-  const PcapHeader header;
-  file_.write(&header, sizeof header);
-  bytes_ = sizeof header;
+PcapFile::PcapFile(const std::string& path)
+    : file_(path), format_(path.ends_with(".pcapng") ? Format::Pcapng : Format::Pcap) {
+  if (format_ == Format::Pcap) {
+    const PcapHeader header;
+    put(&header, sizeof header);
+    return;
+  }
+  const SectionBlock section;
+  const InterfaceBlock interface;
+  put(&section, sizeof section);
+  put(&interface, sizeof interface);
+}
+
+void PcapFile::put(const void* data, std::size_t bytes) {
+  file_.write(data, bytes);
+  bytes_ += bytes;
+}
+
+void PcapFile::write_pcapng(std::int64_t stamp_ns, std::span<const std::uint8_t> frame) {
+  constexpr std::array<std::uint8_t, 3> kPadding{};
+  const auto length = static_cast<std::uint32_t>(frame.size());
+  const std::uint32_t padding = (4 - length % 4) % 4;
+  const auto micros = static_cast<std::uint64_t>(stamp_ns / 1000);
+  const auto total =
+      static_cast<std::uint32_t>(sizeof(PacketBlock) + sizeof(std::uint32_t)) + length + padding;
+  const PacketBlock block{.total = total,
+                          .stamp_high = static_cast<std::uint32_t>(micros >> 32),
+                          .stamp_low = static_cast<std::uint32_t>(micros),
+                          .captured = length,
+                          .wire_length = length};
+  put(&block, sizeof block);
+  put(frame.data(), frame.size());
+  put(kPadding.data(), padding);
+  put(&total, sizeof total);
 }
 
 void PcapFile::write(std::int64_t stamp_ns, std::span<const std::uint8_t> frame) {
+  ++packets_;
+  if (format_ == Format::Pcapng) return write_pcapng(stamp_ns, frame);
   const auto length = static_cast<std::uint32_t>(frame.size());
   const PcapRecord record{
       .seconds = static_cast<std::uint32_t>(stamp_ns / kNanosecondsPerSecond),
       .microseconds = static_cast<std::uint32_t>(stamp_ns % kNanosecondsPerSecond / 1000),
       .captured = length,
       .wire_length = length};
-  file_.write(&record, sizeof record);
-  file_.write(frame.data(), frame.size());
-  ++packets_;
-  bytes_ += sizeof record + frame.size();
+  put(&record, sizeof record);
+  put(frame.data(), frame.size());
 }
 
 }  // namespace flowloom::gen

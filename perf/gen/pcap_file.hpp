@@ -1,4 +1,5 @@
-// Writes a classic pcap file (microseconds, Ethernet) through one large buffer.
+// Writes a classic pcap file, or a pcapng by its name (microseconds, Ethernet), through one large
+// buffer.
 #pragma once
 
 #include <cstddef>
@@ -35,6 +36,7 @@ class OutputFile {
 
 class PcapFile {
  public:
+  /// A name that ends in ".pcapng" chooses the format.
   explicit PcapFile(const std::string& path);
 
   void write(std::int64_t stamp_ns, std::span<const std::uint8_t> frame);
@@ -43,7 +45,13 @@ class PcapFile {
   [[nodiscard]] std::uint64_t bytes() const { return bytes_; }
 
  private:
+  enum class Format : std::uint8_t { Pcap, Pcapng };
+
+  void write_pcapng(std::int64_t stamp_ns, std::span<const std::uint8_t> frame);
+  void put(const void* data, std::size_t bytes);
+
   OutputFile file_;
+  Format format_;
   std::uint64_t packets_ = 0;
   std::uint64_t bytes_ = 0;
 };

@@ -27,15 +27,20 @@ struct Endpoint {
 
 /// What stays the same for all packets of a connection.
 struct Identity {
+  static constexpr std::uint8_t kNoScale = 0xff;
+
   Family family = Family::V4;
   std::array<Endpoint, 2> ends{};  ///< by Side
   std::array<std::uint32_t, 2> iss{};
   std::array<std::uint64_t, 2> content{};  ///< keys for write_content()
+  std::array<std::uint16_t, 2> mss{1460, 1460};
+  std::array<std::uint8_t, 2> window_scale{7, 7};  ///< kNoScale: the SYN has no such option
 };
 
 namespace tcp_bits {
 inline constexpr std::uint8_t kFin = 0x01;
 inline constexpr std::uint8_t kSyn = 0x02;
+inline constexpr std::uint8_t kReset = 0x04;
 inline constexpr std::uint8_t kPush = 0x08;
 inline constexpr std::uint8_t kAck = 0x10;
 }  // namespace tcp_bits
@@ -44,8 +49,13 @@ struct Segment {
   Side side = Side::Client;
   std::uint8_t flags = 0;
   std::uint32_t bytes = 0;
-  std::uint64_t offset = 0;  ///< of the first payload byte; a SYN's is meaningless
+  std::uint64_t offset = 0;  ///< of the first payload byte
   std::uint64_t acked = 0;   ///< bytes of the other side, plus 1 once its FIN is acknowledged
+
+  std::uint16_t window = 0xffff;  ///< as in the header, not scaled
+  bool stamped = false;           ///< carries the timestamps option
+  std::uint32_t stamp_value = 0;
+  std::uint32_t stamp_echo = 0;
 
   [[nodiscard]] bool has(std::uint8_t flag) const { return (flags & flag) != 0; }
 };

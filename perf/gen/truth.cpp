@@ -131,13 +131,17 @@ void TruthWriter::close(const std::string& kind, const PcapFile& pcap) {
       {"duplicate_bytes", t.duplicate_bytes},
       {"data_packets", t.data_packets},
       {"lost_packets", t.lost_packets},
-      {"reordered_packets", t.reordered_packets},
-      {"retransmitted_packets", t.retransmitted_packets},
-      {"overlapping_packets", t.overlapping_packets},
       {"fragmented_packets", t.fragmented_packets},
       {"fragments", t.fragments}};
   std::string text = fmt::format(R"({{"kind":"{}")", kind);
   for (const auto& [name, value] : rows) text += fmt::format(R"(,"{}":{})", name, value);
+  const std::pair<const char*, std::uint64_t> mishaps[] = {
+      {"reordered_packets", t.reordered_packets},
+      {"retransmitted_packets", t.retransmitted_packets},
+      {"overlapping_packets", t.overlapping_packets}};
+  for (const auto& [name, value] : mishaps) {
+    if (value > 0) text += fmt::format(R"(,"{}":{})", name, value);
+  }
   OutputFile totals(capture_ + ".truth.json");
   totals.write(text + "}\n");
   totals.close();

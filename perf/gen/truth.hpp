@@ -21,6 +21,11 @@ class Coverage {
   /// Adds [begin, end); returns how many of its bytes were already there.
   std::uint64_t add(std::uint64_t begin, std::uint64_t end);
   [[nodiscard]] std::uint64_t bytes() const;
+  /// How far it reaches from 0 without a hole.
+  [[nodiscard]] std::uint64_t prefix() const {
+    return ranges_.empty() || ranges_.front().first > 0 ? 0 : ranges_.front().second;
+  }
+  [[nodiscard]] const std::vector<Range>& ranges() const { return ranges_; }
   /// What is missing of [0, end).
   [[nodiscard]] std::vector<Range> gaps(std::uint64_t end) const;
 
@@ -54,6 +59,8 @@ class TruthWriter {
   /// Writes one line per direction in which bytes were sent.
   void connection(const Identity& identity, const std::array<std::uint64_t, 2>& sent,
                   const std::array<Coverage, 2>& coverage);
+  /// One line that is made elsewhere.
+  void line(const std::string& text) { file_.write(text); }
   Totals& totals() { return totals_; }
   /// Writes the totals beside the lines. `kind` and `pcap` are described in them.
   void close(const std::string& kind, const PcapFile& pcap);

@@ -1,0 +1,102 @@
+#include "perf/gen/observer.hpp"
+
+#include <algorithm>
+
+namespace flowloom::gen {
+
+namespace {
+
+using tcp_bits::kAck;
+using tcp_bits::kFin;
+using tcp_bits::kReset;
+using tcp_bits::kSyn;
+
+// Well inside the graces of docs/tcp.md (8 segments and 200 ms, or 32 segments) and the linger of a
+// closed connection (60 s).
+constexpr std::int64_t kSurelyInGrace = 150 * kMillisecond;
+constexpr std::uint64_t kSegmentsInGrace = 24;
+constexpr std::int64_t kSurelyLingering = 40 * kSecond;
+
+}  // namespace
+
+/// New bytes whose hole was acknowledged so long ago that it may have been announced as a gap.
+bool Observer::comes_too_late(const Segment& segment, std::int64_t at) const {
+  const std::size_t i = index_of(segment.side);
+  const std::uint64_t end = segment.offset + segment.bytes;
+  std::uint64_t fresh = segment.offset;  // the first byte that was not seen
+  for (const auto& [seen_begin, seen_end] : directions_[i].seen.ranges()) {
+    if (seen_begin <= fresh && fresh < seen_end) fresh = seen_end;
+  }
+  if (fresh >= end) return false;
+  const auto note = std::find_if(acks_[i].begin(), acks_[i].end(),
+                                 [fresh](const AckNote& a) { return a.acked > fresh; });
+  if (note == acks_[i].end()) return false;
+  return at - note->at > kSurelyInGrace || segments_ - note->segment > kSegmentsInGrace;
+}
+
+Observer::Answer Observer::observe(const Segment& segment, std::int64_t at) {
+  const DirectionTruth& mine = directions_[index_of(segment.side)];
+  const bool text = segment.bytes > 0 && !segment.has(kSyn);
+  const bool over = closing_since_ != kNever && at - closing_since_ > kSurelyLingering;
+  // A stream that was not seen from its start may have been given its origin by a FIN.
+  const bool before_origin =
+      text && (mine.origin ? segment.offset < *mine.origin : mine.fin.has_value());
+  if (over || before_origin || (text && comes_too_late(segment, at))) {
+    if (segment.has(kFin) && !mine.fin) lost_its_way_ = true;
+    return Answer::Refused;
+  }
+  ++segments_;
+  if (segment.has(kSyn)) note_syn(segment);
+  if (segment.has(kAck)) note_ack(segment, at);
+  note_bytes(segment);
+  const bool both_fins = directions_[0].fin && directions_[1].fin;
+  if (closing_since_ == kNever && (both_fins || segment.has(kReset))) closing_since_ = at;
+  return Answer::Noted;
+}
+
+void Observer::observe_again(const Segment& segment) {
+  ++segments_;
+  directions_[index_of(segment.side)].payload_bytes += segment.bytes;
+}
+
+void Observer::note_syn(const Segment& segment) {
+  const std::size_t i = index_of(segment.side);
+  directions_[i].origin = 0;
+  if (!segment.has(kAck)) {
+    syn_bytes_[i] = std::max<std::uint64_t>(syn_bytes_[i], segment.bytes);
+    directions_[i].payload_bytes += segment.bytes;
+    return;
+  }
+  // It tells where the other side began, and whether data on its SYN were taken.
+  DirectionTruth& theirs = directions_[1 - i];
+  theirs.origin = 0;
+  if (syn_bytes_[1 - i] > 0 && segment.acked >= syn_bytes_[1 - i]) {
+    theirs.seen.add(0, syn_bytes_[1 - i]);
+  }
+  syn_bytes_[1 - i] = 0;
+}
+
+void Observer::note_ack(const Segment& segment, std::int64_t at) {
+  const std::size_t theirs = index_of(other(segment.side));
+  DirectionTruth& acknowledged = directions_[theirs];
+  if (!acknowledged.first_acked) acknowledged.first_acked = segment.acked;
+  acknowledged.acked = std::max(acknowledged.acked, segment.acked);
+  std::vector<AckNote>& notes = acks_[theirs];
+  if (notes.empty() || segment.acked > notes.back().acked) {
+    notes.push_back({segment.acked, at, segments_});
+  }
+}
+
+void Observer::note_bytes(const Segment& segment) {
+  DirectionTruth& mine = directions_[index_of(segment.side)];
+  mine.heard = true;
+  if (segment.has(kSyn)) return;
+  if (segment.bytes > 0) {
+    if (!mine.origin) mine.origin = segment.offset;
+    mine.seen.add(segment.offset, segment.offset + segment.bytes);
+    mine.payload_bytes += segment.bytes;
+  }
+  if (segment.has(kFin)) mine.fin = segment.offset + segment.bytes;
+}
+
+}  // namespace flowloom::gen

@@ -1,0 +1,46 @@
+// The exact observer of one captured connection, and its right to refuse: what would make the truth
+// hang on a moment (a grace that may be over, a connection that may have ended) is named before it
+// is noted, so that the capture can lose it.
+#pragma once
+
+#include "perf/gen/capture.hpp"
+
+#include <array>
+#include <cstdint>
+#include <vector>
+
+namespace flowloom::gen {
+
+class Observer {
+ public:
+  enum class Answer : std::uint8_t { Noted, Refused };
+
+  /// Packets in the order in which the capture completes them.
+  Answer observe(const Segment& segment, std::int64_t at);
+  /// A packet that was noted comes again at once.
+  void observe_again(const Segment& segment);
+  /// Something that must not be missing was refused: the capture has to be made otherwise.
+  [[nodiscard]] bool lost_its_way() const { return lost_its_way_; }
+  [[nodiscard]] std::array<DirectionTruth, 2>& directions() { return directions_; }
+
+ private:
+  struct AckNote {
+    std::uint64_t acked;
+    std::int64_t at;
+    std::uint64_t segment;
+  };
+
+  [[nodiscard]] bool comes_too_late(const Segment& segment, std::int64_t at) const;
+  void note_syn(const Segment& segment);
+  void note_ack(const Segment& segment, std::int64_t at);
+  void note_bytes(const Segment& segment);
+
+  std::array<DirectionTruth, 2> directions_;
+  std::array<std::vector<AckNote>, 2> acks_;   ///< of what the direction sent
+  std::array<std::uint64_t, 2> syn_bytes_{};   ///< not yet settled
+  std::uint64_t segments_ = 0;
+  std::int64_t closing_since_ = kNever;
+  bool lost_its_way_ = false;
+};
+
+}  // namespace flowloom::gen
