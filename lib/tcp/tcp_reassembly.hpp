@@ -380,9 +380,12 @@ bool TcpTracker<Handler>::pickup_complete(const Connection& c, Direction d) cons
   const HalfConnection& h = c.half[index_of(d)];
   HalfExtra& extra = memory_.extras[c.extra - 1].half[index_of(d)];
   if (++extra.held_segments > kPickupGraceSegments) return true;
-  if (extra.queue.empty()) return false;
   if (!h.has_any(half_flags::kAcked)) return false;
-  const StreamOffset acked = unwrap(h.snd_una, h.offset, h.rcv_nxt);
+  // Nothing but a FIN, and its receiver has it: he misses nothing before it.
+  if (extra.queue.empty()) {
+    return h.has_any(half_flags::kFinSeen) && h.snd_una == h.fin_seq + 1;
+  }
+  const StreamOffset acked = unwrap(acked_data(h), h.offset, h.rcv_nxt);
   return extra.queue.front(memory_.pages) <= acked &&
          acked <= extra.queue.front_run_end(memory_.pages);
 }

@@ -109,7 +109,7 @@ void TcpTracker<Handler>::on_believed_segment(Connection& c, const Segment& s, D
              talker.has_any(half_flags::kOriginKnown) && !talker.has_any(half_flags::kFinSeen)) {
     count(c, Anomaly::KeepAlive); // RFC 1122, 4.2.3.6, the form without a byte
   }
-  if (s.flags.has_any(kFin) && !s.flags.has_any(kSyn)) on_fin(c, s, d);
+  if (s.flags.has_any(kFin) && !s.flags.has_any(kSyn)) on_fin(c, s, d, out);
 }
 
 template <class Handler>
@@ -285,13 +285,13 @@ void TcpTracker<Handler>::begin_closing(Connection& c, Closing how, Timestamp cl
 // The FIN is remembered as a sequence number and takes effect when the delivery point reaches it,
 // so a FIN before its data is no special case.
 template <class Handler>
-void TcpTracker<Handler>::on_fin(Connection& c, const Segment& s, Direction d) {
+void TcpTracker<Handler>::on_fin(Connection& c, const Segment& s, Direction d, Handler& out) {
   HalfConnection& h = c.half[index_of(d)];
   using enum half_flags::Bits;
   const SeqNum fin = s.data_seq() + s.length;
   if (!h.has_any(kOriginKnown)) {
     if (c.has_any(connection_flags::kClosing)) return; // after a RST, and its start was not seen
-    set_origin(c, d, s.data_seq());
+    begin_pickup(c, d, s, out); // its data may be about to arrive
   }
   const StreamOffset at = unwrap(fin, h.offset, h.rcv_nxt);
   if (h.has_any(kFinSeen)) {

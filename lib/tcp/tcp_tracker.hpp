@@ -273,7 +273,7 @@ class TcpTracker {
   [[nodiscard]] bool reset_is_valid(const Connection& c, const Segment& s, Direction d) const;
   void on_ack(Connection& c, const Segment& s, Direction d);
   void on_reset(Connection& c, const Segment& s, Direction d);
-  void on_fin(Connection& c, const Segment& s, Direction d);
+  void on_fin(Connection& c, const Segment& s, Direction d, Handler& out);
   void begin_closing(Connection& c, Closing how, Timestamp clock);
   /// Nothing of this direction waits for anything: settle() would change nothing.
   [[nodiscard]] bool is_settled(const HalfConnection& h) const;

@@ -15,6 +15,7 @@ using tcp_bits::kSyn;
 // closed connection (60 s).
 constexpr std::int64_t kSurelyInGrace = 150 * kMillisecond;
 constexpr std::uint64_t kSegmentsInGrace = 24;
+constexpr std::uint64_t kSegmentsInPickup = 6;
 constexpr std::int64_t kSurelyLingering = 40 * kSecond;
 
 }  // namespace
@@ -29,26 +30,34 @@ bool Observer::comes_too_late(const Segment& segment, std::int64_t at) const {
   }
   if (fresh >= end) return false;
   const auto note = std::find_if(acks_[i].begin(), acks_[i].end(),
-                                 [fresh](const AckNote& a) { return a.acked > fresh; });
+                                 [fresh](const Note& a) { return a.position > fresh; });
   if (note == acks_[i].end()) return false;
   return at - note->at > kSurelyInGrace || segments_ - note->segment > kSegmentsInGrace;
+}
+
+/// Older than where the stream began for the observer. Data that follow their FIN at once are not,
+/// until the other end has it.
+bool Observer::precedes_origin(const Segment& segment, std::int64_t at) const {
+  const std::size_t i = index_of(segment.side);
+  const DirectionTruth& mine = directions_[i];
+  if (mine.origin) return segment.offset < *mine.origin;
+  if (!mine.fin) return false;
+  return (mine.first_acked && mine.acked >= *mine.fin) || at - fins_[i].at > kSurelyInGrace ||
+         segments_ - fins_[i].segment > kSegmentsInPickup;
 }
 
 Observer::Answer Observer::observe(const Segment& segment, std::int64_t at) {
   const DirectionTruth& mine = directions_[index_of(segment.side)];
   const bool text = segment.bytes > 0 && !segment.has(kSyn);
   const bool over = closing_since_ != kNever && at - closing_since_ > kSurelyLingering;
-  // A stream that was not seen from its start may have been given its origin by a FIN.
-  const bool before_origin =
-      text && (mine.origin ? segment.offset < *mine.origin : mine.fin.has_value());
-  if (over || before_origin || (text && comes_too_late(segment, at))) {
+  if (over || (text && (precedes_origin(segment, at) || comes_too_late(segment, at)))) {
     if (segment.has(kFin) && !mine.fin) lost_its_way_ = true;
     return Answer::Refused;
   }
   ++segments_;
   if (segment.has(kSyn)) note_syn(segment);
   if (segment.has(kAck)) note_ack(segment, at);
-  note_bytes(segment);
+  note_bytes(segment, at);
   const bool both_fins = directions_[0].fin && directions_[1].fin;
   if (closing_since_ == kNever && (both_fins || segment.has(kReset))) closing_since_ = at;
   return Answer::Noted;
@@ -81,13 +90,13 @@ void Observer::note_ack(const Segment& segment, std::int64_t at) {
   DirectionTruth& acknowledged = directions_[theirs];
   if (!acknowledged.first_acked) acknowledged.first_acked = segment.acked;
   acknowledged.acked = std::max(acknowledged.acked, segment.acked);
-  std::vector<AckNote>& notes = acks_[theirs];
-  if (notes.empty() || segment.acked > notes.back().acked) {
+  std::vector<Note>& notes = acks_[theirs];
+  if (notes.empty() || segment.acked > notes.back().position) {
     notes.push_back({segment.acked, at, segments_});
   }
 }
 
-void Observer::note_bytes(const Segment& segment) {
+void Observer::note_bytes(const Segment& segment, std::int64_t at) {
   DirectionTruth& mine = directions_[index_of(segment.side)];
   mine.heard = true;
   if (segment.has(kSyn)) return;
@@ -96,7 +105,10 @@ void Observer::note_bytes(const Segment& segment) {
     mine.seen.add(segment.offset, segment.offset + segment.bytes);
     mine.payload_bytes += segment.bytes;
   }
-  if (segment.has(kFin)) mine.fin = segment.offset + segment.bytes;
+  if (segment.has(kFin) && !mine.fin) {
+    mine.fin = segment.offset + segment.bytes;
+    fins_[index_of(segment.side)] = {*mine.fin, at, segments_};
+  }
 }
 
 }  // namespace flowloom::gen

@@ -24,19 +24,21 @@ class Observer {
   [[nodiscard]] std::array<DirectionTruth, 2>& directions() { return directions_; }
 
  private:
-  struct AckNote {
-    std::uint64_t acked;
+  struct Note {
+    std::uint64_t position;
     std::int64_t at;
     std::uint64_t segment;
   };
 
+  [[nodiscard]] bool precedes_origin(const Segment& segment, std::int64_t at) const;
   [[nodiscard]] bool comes_too_late(const Segment& segment, std::int64_t at) const;
   void note_syn(const Segment& segment);
   void note_ack(const Segment& segment, std::int64_t at);
-  void note_bytes(const Segment& segment);
+  void note_bytes(const Segment& segment, std::int64_t at);
 
   std::array<DirectionTruth, 2> directions_;
-  std::array<std::vector<AckNote>, 2> acks_;   ///< of what the direction sent
+  std::array<std::vector<Note>, 2> acks_;   ///< of what the direction sent
+  std::array<Note, 2> fins_{};              ///< when they were noted
   std::array<std::uint64_t, 2> syn_bytes_{};   ///< not yet settled
   std::uint64_t segments_ = 0;
   std::int64_t closing_since_ = kNever;
