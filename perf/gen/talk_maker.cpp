@@ -10,6 +10,7 @@ constexpr std::uint32_t kClients = 0x0a00'0000;
 constexpr std::uint32_t kServers = 0xc0a8'0000;
 constexpr std::uint64_t kServerCount = 250;
 constexpr std::uint64_t kClientCount = 0x00ff'fff0;
+constexpr std::size_t kMostTunnels = 2;
 constexpr std::uint16_t kTwinVlan = 4094;
 constexpr std::uint32_t kReuseDistance = 0x2000'0000;  // beyond any window
 
@@ -93,13 +94,13 @@ void TalkMaker::draw_wrapping() {
 void TalkMaker::draw_tunnels() {
   constexpr std::uint64_t kNumbers = 1 << 24;
   Family inner = identity_.family;
-  const std::size_t depth = random_.chance(0.2) ? 2 : 1;
+  const std::size_t depth = random_.chance(0.2) ? kMostTunnels : 1;
   for (std::size_t i = 0; i < depth; ++i) {
     constexpr std::array kAnyFamily = {TunnelKind::Gre, TunnelKind::Gre, TunnelKind::Vxlan,
                                        TunnelKind::Geneve};
     Tunnel tunnel{.kind = kAnyFamily[random_.below(kAnyFamily.size())],
                   .number = 0,
-                  .hosts = static_cast<std::uint32_t>(random_.below(16))};
+                  .hosts = static_cast<std::uint32_t>(kMostTunnels * i_ + i)};
     if (random_.chance(0.4)) {
       const bool over_six = random_.chance(0.3);
       tunnel.kind = inner == Family::V6 ? TunnelKind::SixInFour
@@ -111,8 +112,8 @@ void TalkMaker::draw_tunnels() {
     inner = tunnel.kind == TunnelKind::FourInSix ? Family::V6 : Family::V4;
     wrapping_.tunnels.insert(wrapping_.tunnels.begin(), tunnel);
   }
-  // Every connection has addresses and so datagram numbers of its own; tunnels share theirs.
-  wrapping_.cut = Cut::Innermost;
+  // The ends of tunnels are the conversation's own, and so are the numbers of its datagrams.
+  wrapping_.cut = random_.chance(0.4) ? Cut::Outermost : Cut::Innermost;
 }
 
 std::uint64_t TalkMaker::message_bytes() {
