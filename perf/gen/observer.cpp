@@ -35,15 +35,16 @@ bool Observer::comes_too_late(const Segment& segment, std::int64_t at) const {
   return at - note->at > kSurelyInGrace || segments_ - note->segment > kSegmentsInGrace;
 }
 
-/// Older than where the stream began for the observer. Data that follow their FIN at once are not,
-/// until the other end has it.
+/// Older than where the stream began for the observer. What belongs before the first bytes (or the
+/// FIN) that were seen and follows them at once is not, while the other end still waits for it.
 bool Observer::precedes_origin(const Segment& segment, std::int64_t at) const {
   const std::size_t i = index_of(segment.side);
   const DirectionTruth& mine = directions_[i];
-  if (mine.origin) return segment.offset < *mine.origin;
-  if (!mine.fin) return false;
-  return (mine.first_acked && mine.acked >= *mine.fin) || at - fins_[i].at > kSurelyInGrace ||
-         segments_ - fins_[i].segment > kSegmentsInPickup;
+  const std::optional<Note>& start = starts_[i];
+  if (!start || (mine.origin && segment.offset >= *mine.origin)) return false;
+  const std::uint64_t lowest = mine.origin.value_or(start->position);
+  return (mine.first_acked && mine.acked >= lowest) || at - start->at > kSurelyInGrace ||
+         segments_ - start->segment > kSegmentsInPickup;
 }
 
 Observer::Answer Observer::observe(const Segment& segment, std::int64_t at) {
@@ -71,6 +72,7 @@ void Observer::observe_again(const Segment& segment) {
 void Observer::note_syn(const Segment& segment) {
   const std::size_t i = index_of(segment.side);
   directions_[i].origin = 0;
+  starts_[i].reset();
   if (!segment.has(kAck)) {
     syn_bytes_[i] = std::max<std::uint64_t>(syn_bytes_[i], segment.bytes);
     directions_[i].payload_bytes += segment.bytes;
@@ -79,6 +81,7 @@ void Observer::note_syn(const Segment& segment) {
   // It tells where the other side began, and whether data on its SYN were taken.
   DirectionTruth& theirs = directions_[1 - i];
   theirs.origin = 0;
+  starts_[1 - i].reset();
   if (syn_bytes_[1 - i] > 0 && segment.acked >= syn_bytes_[1 - i]) {
     theirs.seen.add(0, syn_bytes_[1 - i]);
   }
@@ -97,18 +100,21 @@ void Observer::note_ack(const Segment& segment, std::int64_t at) {
 }
 
 void Observer::note_bytes(const Segment& segment, std::int64_t at) {
-  DirectionTruth& mine = directions_[index_of(segment.side)];
+  const std::size_t i = index_of(segment.side);
+  DirectionTruth& mine = directions_[i];
   mine.heard = true;
   if (segment.has(kSyn)) return;
+  if (!mine.origin && !starts_[i] && (segment.bytes > 0 || segment.has(kFin))) {
+    starts_[i] = {segment.offset, at, segments_};
+  }
   if (segment.bytes > 0) {
-    if (!mine.origin) mine.origin = segment.offset;
+    if (!mine.origin || starts_[i]) {
+      mine.origin = std::min(mine.origin.value_or(segment.offset), segment.offset);
+    }
     mine.seen.add(segment.offset, segment.offset + segment.bytes);
     mine.payload_bytes += segment.bytes;
   }
-  if (segment.has(kFin) && !mine.fin) {
-    mine.fin = segment.offset + segment.bytes;
-    fins_[index_of(segment.side)] = {*mine.fin, at, segments_};
-  }
+  if (segment.has(kFin) && !mine.fin) mine.fin = segment.offset + segment.bytes;
 }
 
 }  // namespace flowloom::gen

@@ -7,6 +7,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 namespace flowloom::gen {
@@ -38,7 +39,7 @@ class Observer {
 
   std::array<DirectionTruth, 2> directions_;
   std::array<std::vector<Note>, 2> acks_;   ///< of what the direction sent
-  std::array<Note, 2> fins_{};              ///< when they were noted
+  std::array<std::optional<Note>, 2> starts_;  ///< first data or FIN, where no SYN told the origin
   std::array<std::uint64_t, 2> syn_bytes_{};   ///< not yet settled
   std::uint64_t segments_ = 0;
   std::int64_t closing_since_ = kNever;
