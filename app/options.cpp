@@ -54,19 +54,17 @@ std::string check_timeout(const std::string& text) {
                             kShortestTimeout, kLongestTimeout);
 }
 
-template <std::size_t N>
-std::vector<std::string> names(const std::array<std::string_view, N>& list) {
-  return {list.begin(), list.end()};
-}
-
-std::vector<std::string> fragment_policy_names() {
+template <class Rows>
+std::vector<std::string> policy_names(const Rows& rows) {
   std::vector<std::string> list;
-  for (const FragmentOverlapName& row : kFragmentOverlapNames) list.emplace_back(row.name);
+  for (const auto& row : rows) list.emplace_back(row.name);
   return list;
 }
 
-std::string fragment_policies() {
-  const std::vector<std::string> list = fragment_policy_names();
+/// All but the default, which stands first.
+template <class Rows>
+std::string other_policies(const Rows& rows) {
+  const std::vector<std::string> list = policy_names(rows);
   return fmt::format("{}", fmt::join(list.begin() + 1, list.end(), ", "));
 }
 
@@ -87,8 +85,9 @@ void add_common_options(CLI::App& command, CommonOptions& o) {
   command.add_option("--workers", o.workers, "Worker threads (default: cores - 1)")
       ->option_text("N")->check(CLI::Range(1U, 64U));
   command.add_option("--overlap", o.overlap,
-                     "Which copy wins among bytes not yet delivered: bsd (default), first, last")
-      ->option_text("POLICY")->check(CLI::IsMember(names(kOverlapPolicyNames)));
+                     "Which copy wins among bytes not yet delivered: bsd (default), " +
+                         other_policies(kOverlapNames))
+      ->option_text("POLICY")->check(CLI::IsMember(policy_names(kOverlapNames)));
   command.add_option("--deliver", o.deliver,
                      "When bytes in order are final: on arrival (default), or acked, when the "
                      "other side has acknowledged them")
@@ -97,8 +96,9 @@ void add_common_options(CLI::App& command, CommonOptions& o) {
                      "Urgent bytes: inline in the stream (default), oob beside it, or drop")
       ->option_text("MODE")->check(CLI::IsMember(names(kUrgentNames)));
   command.add_option("--fragment-overlap", o.fragment_overlap,
-                     "The same for IPv4 fragments: bsd (default), " + fragment_policies())
-      ->option_text("POLICY")->check(CLI::IsMember(fragment_policy_names()));
+                     "The same for IPv4 fragments: bsd (default), " +
+                         other_policies(kFragmentOverlapNames))
+      ->option_text("POLICY")->check(CLI::IsMember(policy_names(kFragmentOverlapNames)));
   command.add_option("--checksum", o.checksum,
                      "Wrong TCP checksums: auto tolerates offloading senders (default), all drops "
                      "every wrong one, none does not look")

@@ -78,6 +78,15 @@ void constant(std::string_view name, auto value, std::string_view unit) {
   fmt::print("| `{}` | {}{}{} |\n", name, value, unit.empty() ? "" : " ", unit);
 }
 
+void print_overlap_policies() {
+  begin("overlap-policies");
+  fmt::print("| name | algorithm | stands for |\n|---|---|---|\n");
+  for (const flowloom::OverlapName& name : flowloom::kOverlapNames) {
+    const auto algorithm = flowloom::kOverlapNames[static_cast<std::size_t>(name.policy)].name;
+    fmt::print("| `{}` | {} | {} |\n", name.name, algorithm, name.stands_for);
+  }
+}
+
 void print_constants() {
   begin("tcp-constants");
   fmt::print("| constant | value |\n|---|---|\n");
@@ -130,7 +139,7 @@ int main() {
   print_names("gap-causes", flowloom::kGapCauseNames);
   print_names("conn-states", flowloom::kConnStateNames);
   print_names("limits", flowloom::kLimitNames);
-  print_names("overlap-policies", flowloom::kOverlapPolicyNames);
+  print_overlap_policies();
   print_constants();
   print_sizes();
   return 0;

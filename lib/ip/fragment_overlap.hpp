@@ -42,6 +42,7 @@ inline constexpr auto kFragmentOverlapNames = std::to_array<FragmentOverlapName>
     {"old-linux", FragmentOverlap::Linux}, {"old-solaris", FragmentOverlap::First},
     {"rfc8200", FragmentOverlap::Discard}, {"vista", FragmentOverlap::Windows},
     {"win2k3", FragmentOverlap::Windows},  {"windows-modern", FragmentOverlap::Discard},
+    {"solaris-snort", FragmentOverlap::Solaris},
 });
 
 constexpr std::optional<FragmentOverlap> fragment_overlap_from_name(std::string_view name) {

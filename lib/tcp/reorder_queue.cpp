@@ -6,16 +6,13 @@
 
 #include "base/check.hpp"
 #include "base/hash.hpp"
+#include "tcp/overlap_rules.hpp"
 
 namespace flowloom {
 
 namespace {
 
 constexpr std::uint32_t kWordBits = 64;
-
-bool test(const std::uint64_t* bits, std::uint32_t i) {
-  return ((bits[i / kWordBits] >> (i % kWordBits)) & 1) != 0;
-}
 
 /// The first position in [begin, end) whose bit equals `value`, or end.
 std::uint32_t find_bit(const std::uint64_t* bits, std::uint32_t begin, std::uint32_t end,
@@ -139,97 +136,165 @@ void ReorderQueue::unlink_leftmost(ReorderPool& pool) {
   front_page_ = leftmost(pool);
 }
 
-// BSD's tcp_reass: the held piece that covers the segment's first byte keeps its bytes, every
-// piece that starts later gives way.
-bool ReorderQueue::held_wins(const ReorderPage& page, std::uint32_t at, OverlapPolicy policy,
-                             Phase phase) {
-  switch (policy) {
-    case OverlapPolicy::First:
-      return true;
-    case OverlapPolicy::Last:
-      return false;
-    case OverlapPolicy::Bsd:
-      return phase == Phase::Start || (phase == Phase::OldPiece && !test(page.starts, at));
+// The page with this number, taken if there is none; 0 where none can be had.
+std::uint32_t ReorderQueue::page_at(ReorderPool& pool, std::int64_t number, const Terms& terms) {
+  std::uint32_t page = find(pool, number);
+  if (page != 0 || pages_ >= terms.page_limit) return page;
+  page = pool.take() + 1; // kNoIndex + 1 == 0
+  if (page == 0) return 0;
+  pool[page - 1].number = number;
+  pool[page - 1].owner = terms.owner;
+  link(pool, page);
+  return page;
+}
+
+// The pages from `begin` on, up to `end` or to the first that cannot be had.
+PageWindow ReorderQueue::window_at(ReorderPool& pool, StreamOffset begin, StreamOffset end,
+                                   const Terms& terms) {
+  PageWindow window;
+  const std::int64_t last = page_number(end - 1);
+  for (std::int64_t n = page_number(begin); n <= last; ++n) {
+    if (window.pages() == PageWindow::kPagesMax) break;
+    const std::uint32_t page = page_at(pool, n, terms);
+    if (page == 0) break;
+    window.append(&pool[page - 1]);
   }
-  return true;
+  return window;
 }
 
-void ReorderQueue::write(ReorderPage& page, Span range, const std::uint8_t* bytes, Phase& phase) {
-  std::memcpy(page.bytes + range.begin, bytes, range.end - range.begin);
-  assign_bits(page.present, range.begin, range.end, true);
-  assign_bits(page.starts, range.begin, range.end, false);
-  if (phase != Phase::Own) assign_bits(page.starts, range.begin, range.begin + 1, true);
-  phase = Phase::Own;
+// What policies ask beyond the segment's own pages.
+void ReorderQueue::look_around(ReorderPool& pool, PageWindow& window, StreamOffset begin,
+                               StreamOffset end) {
+  const std::uint32_t after = in_page(end) == 0 ? find(pool, page_number(end)) : 0;
+  const std::uint32_t before = in_page(begin) == 0 ? find(pool, page_number(begin) - 1) : 0;
+  window.look_ahead(after != 0 ? &pool[after - 1] : nullptr);
+  window.look_back(before != 0 ? &pool[before - 1] : nullptr);
+  const StreamOffset window_begin = page_number(begin) * kPageBytes;
+  const ReorderPage& first = pool[front_page_ - 1];
+  const StreamOffset front =
+      first.number * kPageBytes + find_bit(first.present, 0, kPageBytes, true);
+  // Pages just taken hold nothing yet: the front is what was held before.
+  window.set_front(front - window_begin);
 }
 
-// Walks the segment in runs of held and of empty positions; the policy decides the held ones.
-void ReorderQueue::insert_in_page(ReorderPage& page, Span span, const std::uint8_t* bytes,
-                                  OverlapPolicy policy, Phase& phase, InsertResult& result) {
-  std::uint32_t at = span.begin;
-  while (at < span.end) {
-    const std::uint8_t* const from = bytes + (at - span.begin);
-    const bool held = test(page.present, at);
-    std::uint32_t end = find_bit(page.present, at, span.end, !held);
-    if (!held) {
-      write(page, {at, end}, from, phase);
-      page.count += end - at;
-      result.fresh += end - at;
-      at = end;
-      continue;
-    }
-    const bool keep = held_wins(page, at, policy, phase);
-    if (keep && policy == OverlapPolicy::Bsd) end = find_bit(page.starts, at + 1, end, true);
-    std::uint64_t equal = 0;
-    for (std::uint32_t i = at; i < end; ++i) equal += page.bytes[i] == from[i - at];
-    result.duplicate += equal;
-    result.overlap += (end - at) - equal;
-    if (keep) {
-      phase = policy == OverlapPolicy::Bsd ? Phase::OldPiece : Phase::Between;
-    } else {
-      write(page, {at, end}, from, phase);
-      // What is left of a piece whose head was cut is a piece of its own.
-      if (end == span.end && end < kPageBytes && test(page.present, end)) {
-        assign_bits(page.starts, end, end + 1, true);
+namespace {
+
+/// Calls `visit(page, at, count)` for each page's part of the range; `at` counts within the page.
+template <class Visit>
+void for_each_page(const PageWindow& window, PositionRange range, Visit&& visit) {
+  for (std::uint32_t at = range.begin; at < range.end;) {
+    const std::uint32_t in = at % kPageBytes;
+    const std::uint32_t count = std::min(kPageBytes - in, range.end - at);
+    visit(window.page_of(at), in, count);
+    at += count;
+  }
+}
+
+/// What became of the bytes of a range that is held already.
+struct Comparison {
+  std::uint32_t differing = 0;
+  PositionRange extent{0, 0};  ///< from the first that differs to the last
+};
+
+Comparison compare(const PageWindow& window, PositionRange range, const std::uint8_t* bytes) {
+  Comparison result;
+  std::uint32_t position = range.begin;
+  for_each_page(window, range, [&](const ReorderPage& page, std::uint32_t in, std::uint32_t count) {
+    const std::uint8_t* const held = page.bytes + in;
+    if (std::memcmp(held, bytes, count) != 0) {
+      for (std::uint32_t i = 0; i < count; ++i) {
+        if (held[i] == bytes[i]) continue;
+        if (result.differing++ == 0) result.extent.begin = position + i;
+        result.extent.end = position + i + 1;
       }
     }
-    at = end;
+    bytes += count;
+    position += count;
+  });
+  return result;
+}
+
+void copy_in(PageWindow& window, PositionRange range, const std::uint8_t* bytes) {
+  for_each_page(window, range, [&](ReorderPage& page, std::uint32_t in, std::uint32_t count) {
+    std::memcpy(page.bytes + in, bytes, count);
+    bytes += count;
+  });
+}
+
+/// The held bytes of a range, in one piece of memory.
+ByteView held_bytes(ReorderPool& pool, const PageWindow& window, PositionRange range) {
+  const std::uint32_t size = range.end - range.begin;
+  const std::uint32_t in = range.begin % kPageBytes;
+  if (in + size <= kPageBytes) return {window.page_of(range.begin).bytes + in, size};
+  std::uint8_t* to = pool.scratch();
+  for_each_page(window, range, [&](const ReorderPage& page, std::uint32_t at, std::uint32_t count) {
+    std::memcpy(to, page.bytes + at, count);
+    to += count;
+  });
+  return {pool.scratch(), size};
+}
+
+}  // namespace
+
+void ReorderQueue::place(ReorderPool& pool, PageWindow& window, PositionRange added,
+                         PositionRange replaced, const Arrival& arrival, InsertResult& result) {
+  using Winner = OverlapConflict::Winner;
+  for (std::uint32_t at = added.begin, end = 0; at < added.end; at = end) {
+    const std::uint8_t* const bytes = arrival.bytes + (at - added.begin);
+    if (!window.present(at)) {
+      end = window.next_set(&ReorderPage::present, {at, added.end});
+      copy_in(window, {at, end}, bytes);
+      window.set(&ReorderPage::present, {at, end});
+      for_each_page(window, {at, end}, [](ReorderPage& page, std::uint32_t, std::uint32_t count) {
+        page.count += count;
+      });
+      result.fresh += end - at;
+      continue;
+    }
+    const bool wins = replaced.begin <= at && at < replaced.end;
+    const std::uint32_t border = at < replaced.begin ? replaced.begin
+                                 : wins              ? replaced.end
+                                                     : added.end;
+    end = window.next_clear(&ReorderPage::present, {at, border});
+    const Comparison found = compare(window, {at, end}, bytes);
+    result.duplicate += end - at - found.differing;
+    result.overlap += found.differing;
+    if (found.differing == 0) continue;
+    if (arrival.observer != nullptr) {
+      const PositionRange extent = found.extent;
+      arrival.observer->on_conflict(
+          {.offset = arrival.offset + (extent.begin - added.begin),
+           .held = held_bytes(pool, window, extent),
+           .arrived = {arrival.bytes + (extent.begin - added.begin), extent.end - extent.begin},
+           .winner = wins ? Winner::Arrived : Winner::Held});
+    }
+    if (wins) copy_in(window, {at, end}, bytes);
   }
 }
 
 InsertResult ReorderQueue::insert(ReorderPool& pool, StreamOffset offset, ByteView bytes,
-                                  OverlapPolicy policy, std::uint32_t owner,
-                                  std::uint32_t page_limit) {
+                                  const Terms& terms) {
   InsertResult result;
   StreamOffset at = offset + base_;
   const StreamOffset end = at + static_cast<StreamOffset>(bytes.size());
-  const std::uint8_t* from = bytes.data();
-  Phase phase = Phase::Start;
+  Arrival arrival{bytes.data(), offset, terms.observer};
   while (at < end) {
-    const Span span{in_page(at), static_cast<std::uint32_t>(std::min<StreamOffset>(
-                                     kPageBytes, in_page(at) + (end - at)))};
-    std::uint32_t page = find(pool, page_number(at));
-    if (page == 0 && pages_ < page_limit) {
-      page = pool.take() + 1; // kNoIndex + 1 == 0
-      if (page != 0) {
-        pool[page - 1].number = page_number(at);
-        pool[page - 1].owner = owner;
-        link(pool, page);
-      }
-    }
-    if (page == 0) {
-      result.no_memory += span.end - span.begin;
-      phase = Phase::Between;
+    PageWindow window = window_at(pool, at, end, terms);
+    const std::uint32_t begin = in_page(at);
+    const auto room = static_cast<StreamOffset>(window.pages() * kPageBytes - begin);
+    StreamOffset size = std::min<StreamOffset>(room, end - at);
+    if (window.pages() == 0) {
+      size = std::min<StreamOffset>(kPageBytes - begin, end - at);
+      result.no_memory += static_cast<std::uint64_t>(size);
     } else {
-      insert_in_page(pool[page - 1], span, from, policy, phase, result);
+      look_around(pool, window, at, at + size);
+      const PositionRange added{begin, begin + static_cast<std::uint32_t>(size)};
+      const PositionRange replaced = settle_overlap(window, added, terms.policy);
+      place(pool, window, added, replaced, arrival, result);
     }
-    from += span.end - span.begin;
-    at += span.end - span.begin;
-  }
-  if (phase == Phase::Own && in_page(end) == 0) { // the next page may hold a piece we cut short
-    const std::uint32_t next = find(pool, page_number(end));
-    if (next != 0 && test(pool[next - 1].present, 0)) {
-      assign_bits(pool[next - 1].starts, 0, 1, true);
-    }
+    arrival.bytes += size;
+    arrival.offset += size;
+    at += size;
   }
   bytes_ += result.fresh;
   return result;

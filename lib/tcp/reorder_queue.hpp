@@ -1,10 +1,10 @@
 // Bytes that arrived before their turn: held by position, not by segment, in pages of one pool.
 //
 // A page covers 2 KiB of one direction's stream and knows of each byte whether it is present and
-// whether a piece (what one segment contributed) starts there; that is all an overlap policy
-// needs. The pages of a direction form a treap keyed by page number. So an insertion costs
-// O(log pages + bytes / 64), whatever the segments look like, and memory never exceeds the span
-// that is buffered (Dharmapurikar and Paxson, 2005).
+// whether a piece (what one segment contributed) starts there; that and one more bit is all an
+// overlap policy needs (overlap_rules.hpp). The pages of a direction form a treap keyed by page
+// number. So an insertion costs O(log pages + bytes / 64 + pieces touched), whatever the segments
+// look like, and memory never exceeds the span that is buffered (Dharmapurikar and Paxson, 2005).
 #pragma once
 
 #include <cstdint>
@@ -13,29 +13,16 @@
 #include "base/slab_pool.hpp"
 #include "net/stream_offset.hpp"
 #include "tcp/overlap_policy.hpp"
+#include "tcp/page_window.hpp"
 
 namespace flowloom {
-
-inline constexpr std::uint32_t kPageBytes = 2048;
-
-/// One page of reordered bytes. `number` * kPageBytes is the position of its first byte.
-struct ReorderPage {
-  std::uint32_t left;
-  std::uint32_t right;
-  std::uint32_t priority;
-  std::uint32_t owner;  ///< who to ask when memory is short: connection index * 2 + direction
-  std::int64_t number;
-  std::uint32_t count;  ///< present bytes
-  std::uint64_t present[kPageBytes / 64];
-  std::uint64_t starts[kPageBytes / 64];
-  std::uint8_t bytes[kPageBytes];
-};
 
 /// The pages of one shard; memory for all its directions.
 class ReorderPool {
  public:
   ReorderPool() = default;
-  explicit ReorderPool(std::uint32_t pages) : pages_(pages) {}
+  explicit ReorderPool(std::uint32_t pages)
+      : pages_(pages), scratch_(PageWindow::kPagesMax * kPageBytes) {}
 
   /// A page without bytes, or kNoIndex.
   std::uint32_t take();
@@ -49,10 +36,13 @@ class ReorderPool {
   [[nodiscard]] std::uint32_t capacity() const { return pages_.capacity(); }
   /// The owner of a page in use, chosen by `random`; kNoIndex when none is in use.
   [[nodiscard]] std::uint32_t random_owner(std::uint64_t random) const;
-  [[nodiscard]] std::size_t bytes() const { return pages_.bytes(); }
+  [[nodiscard]] std::size_t bytes() const { return pages_.bytes() + scratch_.bytes(); }
+  /// Room for the bytes of one window, where they must stand together for a moment.
+  [[nodiscard]] std::uint8_t* scratch() const { return scratch_.data(); }
 
  private:
   SlabPool<ReorderPage> pages_;
+  ReservedArray<std::uint8_t> scratch_;
   std::uint64_t sequence_ = 0;
 };
 
@@ -64,13 +54,38 @@ struct InsertResult {
   std::uint64_t no_memory = 0;  ///< at positions for which no page could be had
 };
 
+/// Where a segment and what is held have different bytes. Begins and ends with a byte that
+/// differs; over the whole range the same copy wins.
+struct OverlapConflict {
+  enum class Winner : std::uint8_t { Held, Arrived };
+
+  StreamOffset offset;
+  ByteView held;
+  ByteView arrived;
+  Winner winner;
+};
+
+/// Told of conflicts, in the order of their offsets, while both copies are still there.
+class ConflictObserver {
+ public:
+  virtual ~ConflictObserver() = default;
+  virtual void on_conflict(const OverlapConflict& conflict) = 0;
+};
+
 /// The held bytes of one direction. All-zero is an empty queue.
 class ReorderQueue {
  public:
-  /// Holds `bytes` at `offset`; who wins where bytes are already held is the policy's business.
-  /// `page_limit` bounds the pages of this queue.
-  InsertResult insert(ReorderPool& pool, StreamOffset offset, ByteView bytes, OverlapPolicy policy,
-                      std::uint32_t owner, std::uint32_t page_limit);
+  /// How an insertion is done; the same for all of a direction.
+  struct Terms {
+    OverlapPolicy policy = OverlapPolicy::Bsd;
+    std::uint32_t owner = 0;                  ///< ReorderPage::owner
+    std::uint32_t page_limit = 0xffffffff;    ///< of this queue
+    ConflictObserver* observer = nullptr;
+  };
+
+  /// Holds the bytes of one segment at `offset`; who wins where bytes are already held is the
+  /// policy's business. Whole segments only: policies ask where one begins and ends.
+  InsertResult insert(ReorderPool& pool, StreamOffset offset, ByteView bytes, const Terms& terms);
 
   [[nodiscard]] bool empty() const { return pages_ == 0; }
   [[nodiscard]] std::uint32_t pages() const { return pages_; }
@@ -98,22 +113,18 @@ class ReorderQueue {
   void rebase(StreamOffset offset) { base_ += offset; }
 
  private:
-  struct Span {  // a byte range within one page
-    std::uint32_t begin;
-    std::uint32_t end;
+  /// A segment, or what is left of it.
+  struct Arrival {
+    const std::uint8_t* bytes;
+    StreamOffset offset;
+    ConflictObserver* observer;
   };
-  /// How far the walk over an incoming segment has come.
-  enum class Phase : std::uint8_t {
-    Start,     // at its first byte
-    OldPiece,  // within the held piece that covers its first byte
-    Between,   // the next byte written begins a piece
-    Own        // the next byte written continues the segment's own piece
-  };
-  static void insert_in_page(ReorderPage& page, Span span, const std::uint8_t* bytes,
-                             OverlapPolicy policy, Phase& phase, InsertResult& result);
-  static bool held_wins(const ReorderPage& page, std::uint32_t at, OverlapPolicy policy,
-                        Phase phase);
-  static void write(ReorderPage& page, Span range, const std::uint8_t* bytes, Phase& phase);
+  std::uint32_t page_at(ReorderPool& pool, std::int64_t number, const Terms& terms);
+  PageWindow window_at(ReorderPool& pool, StreamOffset begin, StreamOffset end,
+                       const Terms& terms);
+  void look_around(ReorderPool& pool, PageWindow& window, StreamOffset begin, StreamOffset end);
+  static void place(ReorderPool& pool, PageWindow& window, PositionRange added,
+                    PositionRange replaced, const Arrival& arrival, InsertResult& result);
   std::uint32_t find(const ReorderPool& pool, std::int64_t number) const;
   std::uint32_t find_from(const ReorderPool& pool, std::int64_t number) const;
   void drop_empty_front(ReorderPool& pool);

@@ -185,26 +185,21 @@ void TcpTracker<Handler>::hold(Connection& c, Direction d, StreamOffset begin, B
     counters_.fate(Fate::CutMemory, bytes.size());
     return;
   }
-  const std::uint32_t owner = c.index * 2 + side_of(c, d);
-  StreamOffset at = begin;
-  while (!bytes.empty()) {
-    // Page by page, so that what found no memory is known to the byte.
-    const auto room = static_cast<std::size_t>(kPageBytes);
-    const ByteView part = bytes.first(std::min(bytes.size(), room));
-    InsertResult r = extra->queue.insert(memory_.pages, at, part, policy, owner,
-                                         settings_.pages_per_direction);
-    if (!extra->queue.empty()) h.set(half_flags::kQueued);
-    extra->duplicate_bytes += r.duplicate;
-    counters_.fate(Fate::Duplicate, r.duplicate);
-    counters_.fate(Fate::Overlap, r.overlap);
-    if (r.overlap > 0) {
-      ++extra->overlap_conflicts;
-      count(c, Anomaly::OverlapDifferentData);
-    }
-    counters_.fate(Fate::CutMemory, r.no_memory);
-    bytes = bytes.subspan(part.size());
-    at += static_cast<StreamOffset>(part.size());
+  // The whole segment at once: a policy asks where it begins and ends.
+  const InsertResult r = extra->queue.insert(
+      memory_.pages, begin, bytes,
+      {.policy = policy,
+       .owner = c.index * 2 + side_of(c, d),
+       .page_limit = settings_.pages_per_direction});
+  if (!extra->queue.empty()) h.set(half_flags::kQueued);
+  extra->duplicate_bytes += r.duplicate;
+  counters_.fate(Fate::Duplicate, r.duplicate);
+  counters_.fate(Fate::Overlap, r.overlap);
+  if (r.overlap > 0) {
+    ++extra->overlap_conflicts;
+    count(c, Anomaly::OverlapDifferentData);
   }
+  counters_.fate(Fate::CutMemory, r.no_memory);
 }
 
 // Where a cap is reached the hole in front is given up, so that the next segment finds room.

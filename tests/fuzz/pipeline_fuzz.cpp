@@ -51,7 +51,7 @@ Settings settings_of(FuzzBytes& input) {
   ShardConfig& shard = settings.shard;
   const unsigned a = input.u8();
   const unsigned b = input.u8();
-  shard.tcp.overlap = static_cast<OverlapPolicy>(a % 3);
+  shard.tcp.overlap = static_cast<OverlapPolicy>(a % kOverlapPolicyCount);
   shard.checksum = static_cast<ChecksumMode>(a / 4 % 3);
   if ((a & 0x40U) != 0) shard.tcp.depth = static_cast<StreamOffset>(b);
   shard.max_flows = (a & 0x80U) != 0 ? 2 : 32;

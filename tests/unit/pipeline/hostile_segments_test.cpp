@@ -40,7 +40,7 @@ class Hostile {
     config.idle_timeout = std::chrono::seconds{1 + pick(50)};
     config.syn_timeout = std::chrono::seconds{1 + pick(10)};
     config.closed_timeout = std::chrono::seconds{1 + pick(10)};
-    config.tcp.overlap = static_cast<OverlapPolicy>(pick(3));
+    config.tcp.overlap = static_cast<OverlapPolicy>(pick(kOverlapPolicyCount));
     if (pick(3) == 0) config.tcp.depth = static_cast<StreamOffset>(pick(100));
     if (pick(3) == 0) config.tcp.pages_per_direction = 1 + pick(4);
     return config;

@@ -15,10 +15,13 @@ namespace flowloom {
 namespace {
 
 constexpr std::uint32_t kOwner = 5;
-constexpr std::uint32_t kNoLimit = 0xffffffff;
 
 ByteView view(const std::string& bytes) {
   return {reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()};
+}
+
+ReorderQueue::Terms terms(OverlapPolicy policy) {
+  return {.policy = policy, .owner = kOwner};
 }
 
 /// Bytes by position, and the pieces of BSD's list: sorted, not overlapping.
@@ -39,7 +42,7 @@ class Model {
     switch (policy_) {
       case OverlapPolicy::First: write(offset, bytes, false); break;
       case OverlapPolicy::Last: write(offset, bytes, true); break;
-      case OverlapPolicy::Bsd: insert_bsd(offset, bytes); break;
+      default: insert_bsd(offset, bytes); break;
     }
     return result;
   }
@@ -137,7 +140,7 @@ std::vector<Interval> intervals(StreamOffset grid) {
   for (const Interval& interval : series) {
     const std::string bytes(static_cast<std::size_t>(interval.end - interval.begin), letter++);
     const InsertResult found =
-        queue.insert(pool, base + interval.begin, view(bytes), policy, kOwner, kNoLimit);
+        queue.insert(pool, base + interval.begin, view(bytes), terms(policy));
     const InsertResult wanted = model.insert(base + interval.begin, bytes);
     if (found.fresh != wanted.fresh || found.duplicate != wanted.duplicate ||
         found.overlap != wanted.overlap || found.no_memory != 0) {
@@ -153,7 +156,7 @@ std::vector<Interval> intervals(StreamOffset grid) {
     return all;
   };
   auto failure = ::testing::AssertionFailure();
-  failure << kOverlapPolicyNames[static_cast<std::size_t>(policy)] << ":";
+  failure << kOverlapNames[static_cast<std::size_t>(policy)].name << ":";
   for (const Interval& i : series) failure << " [" << i.begin << "," << i.end << ")";
   return failure << " " << text(held) << ", expected " << text(model.bytes());
 }
@@ -219,7 +222,7 @@ TEST(ReorderQueue, AgreesWithAByteMap) {
     for (int step = 0; step < 600; ++step) {
       const StreamOffset at = done + 1 + static_cast<StreamOffset>(random() % 100000);
       const std::string bytes(1 + random() % 5000, static_cast<char>('a' + random() % 3));
-      const InsertResult found = queue.insert(pool, at, view(bytes), policy, kOwner, kNoLimit);
+      const InsertResult found = queue.insert(pool, at, view(bytes), terms(policy));
       const InsertResult wanted = model.insert(at, bytes);
       ASSERT_EQ(found.fresh, wanted.fresh);
       ASSERT_EQ(found.overlap, wanted.overlap);
@@ -248,7 +251,7 @@ TEST(ReorderQueue, CountsWhatFindsNoPage) {
   ReorderPool pool(2);
   ReorderQueue queue;
   const std::string bytes(3 * kPageBytes, 'x');
-  const InsertResult r = queue.insert(pool, 100, view(bytes), OverlapPolicy::Bsd, kOwner, kNoLimit);
+  const InsertResult r = queue.insert(pool, 100, view(bytes), terms(OverlapPolicy::Bsd));
   EXPECT_EQ(r.fresh, 2 * kPageBytes - 100);
   EXPECT_EQ(r.no_memory, kPageBytes + 100);
   EXPECT_EQ(queue.pages(), 2u);
@@ -260,7 +263,9 @@ TEST(ReorderQueue, KeepsToItsPageLimit) {
   ReorderPool pool(100);
   ReorderQueue queue;
   const std::string bytes(10 * kPageBytes, 'x');
-  const InsertResult r = queue.insert(pool, 0, view(bytes), OverlapPolicy::First, kOwner, 4);
+  const InsertResult r = queue.insert(
+      pool, 0, view(bytes),
+      {.policy = OverlapPolicy::First, .owner = kOwner, .page_limit = 4});
   EXPECT_EQ(queue.pages(), 4u);
   EXPECT_EQ(r.no_memory, 6 * kPageBytes);
   queue.clear(pool);
@@ -269,13 +274,13 @@ TEST(ReorderQueue, KeepsToItsPageLimit) {
 TEST(ReorderQueue, RebaseMovesTheOrigin) {
   ReorderPool pool(10);
   ReorderQueue queue;
-  queue.insert(pool, 3000, view("late"), OverlapPolicy::Bsd, kOwner, kNoLimit);
-  queue.insert(pool, -50, view("early"), OverlapPolicy::Bsd, kOwner, kNoLimit);
+  queue.insert(pool, 3000, view("late"), terms(OverlapPolicy::Bsd));
+  queue.insert(pool, -50, view("early"), terms(OverlapPolicy::Bsd));
   EXPECT_EQ(queue.front(pool), -50);
   queue.rebase(-50);
   EXPECT_EQ(queue.front(pool), 0);
   EXPECT_EQ(queue.front_run_end(pool), 5);
-  queue.insert(pool, 5, view("x"), OverlapPolicy::Bsd, kOwner, kNoLimit);
+  queue.insert(pool, 5, view("x"), terms(OverlapPolicy::Bsd));
   EXPECT_EQ(queue.front_run_end(pool), 6);
   EXPECT_EQ(queue.drop_before(pool, 6), 6u);
   EXPECT_EQ(queue.front(pool), 3050);
@@ -287,8 +292,8 @@ TEST(ReorderPool, NamesAnOwnerOfAPageInUse) {
   EXPECT_EQ(pool.random_owner(3), kNoIndex);
   ReorderQueue a;
   ReorderQueue b;
-  a.insert(pool, 0, view("a"), OverlapPolicy::Bsd, 77, kNoLimit);
-  b.insert(pool, 0, view("b"), OverlapPolicy::Bsd, 88, kNoLimit);
+  a.insert(pool, 0, view("a"), {.policy = OverlapPolicy::Bsd, .owner = 77});
+  b.insert(pool, 0, view("b"), {.policy = OverlapPolicy::Bsd, .owner = 88});
   a.clear(pool);
   for (std::uint64_t random = 0; random < 20; ++random) EXPECT_EQ(pool.random_owner(random), 88u);
   b.clear(pool);
@@ -304,8 +309,7 @@ TEST(ReorderQueue, ManyPagesInAnyOrder) {
     ReorderQueue queue;
     for (std::uint32_t i = 0; i < kPages; ++i) {
       const std::uint32_t n = order == 0 ? i : order == 1 ? kPages - 1 - i : i * 7919U % kPages;
-      queue.insert(pool, StreamOffset{n} * kPageBytes, view("x"), OverlapPolicy::Bsd, kOwner,
-                   kNoLimit);
+      queue.insert(pool, StreamOffset{n} * kPageBytes, view("x"), terms(OverlapPolicy::Bsd));
     }
     EXPECT_EQ(queue.pages(), kPages);
     EXPECT_EQ(drained(queue, pool).size(), kPages);
