@@ -95,6 +95,8 @@ void add_common_options(CLI::App& command, CommonOptions& o) {
   command.add_option("--urgent", o.urgent,
                      "Urgent bytes: inline in the stream (default), oob beside it, or drop")
       ->option_text("MODE")->check(CLI::IsMember(names(kUrgentNames)));
+  command.add_flag("--overlap-evidence", o.overlap_evidence,
+                   "Keep both versions of bytes that differ, in evidence.jsonl");
   command.add_option("--fragment-overlap", o.fragment_overlap,
                      "The same for IPv4 fragments: bsd (default), " +
                          other_policies(kFragmentOverlapNames))
@@ -160,6 +162,7 @@ EngineSettings engine_settings(const CommonOptions& o) {
   s.shard.checksum = o.checksum == "none"  ? ChecksumMode::None
                      : o.checksum == "all" ? ChecksumMode::All
                                            : ChecksumMode::Auto;
+  s.evidence = o.overlap_evidence ? KeepEvidence::Yes : KeepEvidence::No;
   s.shard.tcp.overlap = *overlap_policy_from_name(o.overlap);
   s.shard.tcp.deliver = *value_named<DeliverWhen>(kDeliverNames, o.deliver);
   s.shard.tcp.urgent = *value_named<UrgentMode>(kUrgentNames, o.urgent);
@@ -176,6 +179,7 @@ SinkSettings sink_settings(const CommonOptions& o) {
   SinkSettings s;
   s.write = o.write;
   s.standard_output = o.json ? StandardOutput::Json : StandardOutput::Lines;
+  s.evidence = o.overlap_evidence ? KeepEvidence::Yes : KeepEvidence::No;
   s.sha256 = o.sha256 ? WithSha256::Yes : WithSha256::No;
   s.streams.gap_fill = o.gap_fill == "zero" ? GapFill::Zero : GapFill::None;
   s.print = o.print == "ascii" ? PrintMode::Ascii

@@ -32,6 +32,7 @@ struct CommonOptions {
   std::string deliver = "arrival";
   std::string urgent = "inline";
   std::string fragment_overlap = "bsd";
+  bool overlap_evidence = false;
   std::string checksum = "auto";
   double idle_timeout = 3600;
   double syn_timeout = 10;

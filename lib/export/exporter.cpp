@@ -27,8 +27,28 @@ std::uint64_t capacity_of(const BlockChain& chain) {
   return sum;
 }
 
-ByteView as_bytes(const Gap& gap) {
-  return {reinterpret_cast<const std::uint8_t*>(&gap), sizeof gap};
+/// The share of export memory that the copies of one conflict may take.
+constexpr std::uint64_t kEvidenceShare = 8;
+
+template <class Plain>
+ByteView as_bytes(const Plain& value) {
+  return {reinterpret_cast<const std::uint8_t*>(&value), sizeof value};
+}
+
+std::uint64_t room_of(const BlockChain& chain) {
+  return chain.last == nullptr ? 0 : chain.last->capacity - chain.last->used;
+}
+
+/// Fills the chain's blocks from `block` on; returns the one to go on with.
+ExportBlock* fill(ExportBlock* block, ByteView bytes) {
+  while (!bytes.empty()) {
+    if (block->used == block->capacity) block = block->next;
+    const std::size_t size = std::min<std::size_t>(bytes.size(), block->capacity - block->used);
+    std::memcpy(block->data() + block->used, bytes.data(), size);
+    block->used += static_cast<std::uint32_t>(size);
+    bytes = bytes.subspan(size);
+  }
+  return block;
 }
 
 }  // namespace
@@ -119,6 +139,37 @@ void Exporter::on_gap(const EventKey& key, const ConnectionView& view, ConsumerS
   if (chain.bytes >= kProgressGaps * sizeof gap) post_progress(key, view, slot);
 }
 
+/// Bytes of a conflict that may be kept now.
+std::size_t Exporter::evidence_room(std::uint32_t slot) const {
+  if (config_.evidence == KeepEvidence::No) return 0;
+  const std::uint32_t used = slot == 0 ? 0 : slots_[slot - 1].evidence_bytes;
+  return std::min<std::size_t>(kEvidenceBytesMax - used, memory_.capacity() / kEvidenceShare);
+}
+
+void Exporter::on_conflict(const EventKey& key, const ConnectionView& view, ConsumerSlot& slot,
+                           const Conflict& conflict, const ConflictCopies& copies) {
+  const std::size_t copied = std::min(copies.held.size(), evidence_room(slot) / 2);
+  const auto sender = static_cast<std::size_t>(conflict.sender);
+  if (copied == 0 && slot != 0 && slots_[slot - 1].listed[sender] >= kListedConflictsMax) return;
+  Slot& s = slot_of(view, slot);
+  ++s.listed[sender];
+  s.evidence_bytes += static_cast<std::uint32_t>(2 * copied);
+  const ConflictEntry entry{conflict, static_cast<std::uint32_t>(copied)};
+  const std::size_t size = sizeof entry + 2 * copied;
+  // An entry is whole in one message: its room is there before a byte of it is written.
+  if (room_of(s.conflicts) < size) {
+    const BlockChain room = wait_for_room(key, view, slot, size);
+    (s.conflicts.last != nullptr ? s.conflicts.last->next : s.conflicts.first) = room.first;
+    s.conflicts.last = room.first;
+  }
+  ExportBlock* block = fill(s.conflicts.last, as_bytes(entry));
+  block = fill(block, copies.held.first(copied));
+  block = fill(block, copies.arrived.first(copied));
+  while (block->next != nullptr) block = block->next;
+  s.conflicts.last = block;
+  s.conflicts.bytes += size;
+}
+
 void Exporter::append(const EventKey& key, const ConnectionView& view, std::uint32_t slot,
                       unsigned i, StreamOffset offset, ByteView bytes) {
   Slot& s = slots_[slot - 1];
@@ -175,6 +226,21 @@ ExportBlock* Exporter::wait_for_block(const EventKey& key, const ConnectionView&
   }
 }
 
+// Blocks that hold `wanted` bytes together, and count as gathered. Preconditions: `wanted` is at
+// most a small share of the memory, or little more than an entry.
+BlockChain Exporter::wait_for_room(const EventKey& key, const ConnectionView& view,
+                                   std::uint32_t slot, std::size_t wanted) {
+  BlockChain chain;
+  for (std::size_t room = 0; room < wanted;) {
+    ExportBlock* block = wait_for_block(key, view, slot, wanted - room);
+    (chain.last != nullptr ? chain.last->next : chain.first) = block;
+    chain.last = block;
+    gathered_ += block->capacity;
+    room += block->capacity;
+  }
+  return chain;
+}
+
 StreamMessage* Exporter::take_message() {
   Backoff backoff;
   while (free_messages_ == nullptr) {
@@ -198,6 +264,9 @@ void Exporter::move_to_message(Slot& slot, StreamMessage& message) {
     slot.data[i] = BlockChain{};
     slot.gaps[i] = BlockChain{};
   }
+  gathered_ -= capacity_of(slot.conflicts);
+  message.conflicts = slot.conflicts;
+  slot.conflicts = BlockChain{};
   message.first = !slot.posted;
   message.worker = config_.worker;
 }
@@ -232,6 +301,7 @@ void Exporter::on_close(const EventKey& key, const ConnectionView& view, Consume
       message->data[i] = message->gaps[i] = BlockChain{};
       message->data_offset[i] = 0;
     }
+    message->conflicts = BlockChain{};
   }
   post(message);
 }
@@ -253,6 +323,7 @@ bool Exporter::reclaim() {
         memory_.give_back(message->data[d]);
         memory_.give_back(message->gaps[d]);
       }
+      memory_.give_back(message->conflicts);
       message->data[0].first = reinterpret_cast<ExportBlock*>(free_messages_);
       free_messages_ = message;
     }

@@ -20,6 +20,7 @@ struct ExporterConfig {
   std::uint64_t memory = std::uint64_t{64} << 20;  ///< for blocks
   std::uint32_t messages = 8192;                   ///< on their way at most
   bool bytes_wanted = true;                        ///< false: records only
+  KeepEvidence evidence = KeepEvidence::No;
 };
 
 /// Runs on the worker's thread, but for return_message(), finished-flag and watermark reads of
@@ -35,6 +36,8 @@ class Exporter final : public StreamConsumer {
                ByteView) override;
   void on_gap(const EventKey&, const ConnectionView&, ConsumerSlot&, Direction,
               const Gap&) override;
+  void on_conflict(const EventKey&, const ConnectionView&, ConsumerSlot&, const Conflict&,
+                   const ConflictCopies&) override;
   void on_close(const EventKey&, const ConnectionView&, ConsumerSlot&) override;
   void on_watermark(const EventKey&) override;
 
@@ -57,12 +60,15 @@ class Exporter final : public StreamConsumer {
   struct Slot {
     BlockChain data[2];
     BlockChain gaps[2];
+    BlockChain conflicts;
     StreamOffset data_offset[2];
     StreamOffset next_offset[2];
     std::uint32_t handle;
     std::uint32_t older;  // list of gathering slots by age, as indices plus one
     std::uint32_t newer;
-    bool gathering;       // holds bytes or gaps, so it is in the list
+    std::uint32_t listed[2];       // conflicts by KeySide, in all messages
+    std::uint32_t evidence_bytes;  // the same
+    bool gathering;       // holds bytes, gaps or conflicts, so it is in the list
     bool posted;          // a Progress message went out
   };
 
@@ -72,6 +78,9 @@ class Exporter final : public StreamConsumer {
               StreamOffset offset, ByteView bytes);
   ExportBlock* wait_for_block(const EventKey& key, const ConnectionView& view, std::uint32_t slot,
                               std::size_t wanted);
+  BlockChain wait_for_room(const EventKey& key, const ConnectionView& view, std::uint32_t slot,
+                           std::size_t wanted);
+  [[nodiscard]] std::size_t evidence_room(std::uint32_t slot) const;
   void post_progress(const EventKey& key, const ConnectionView& view, std::uint32_t slot);
   [[nodiscard]] bool mostly_gathered() const;
   StreamMessage* take_message();

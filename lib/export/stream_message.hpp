@@ -28,6 +28,21 @@ struct BlockChain {
   std::uint64_t bytes = 0;
 };
 
+/// So many conflicts of a sender are listed, whether or not their bytes are kept.
+inline constexpr std::uint32_t kListedConflictsMax = 16;
+/// Bytes of conflicts that are kept of one connection: both copies, both directions.
+inline constexpr std::uint32_t kEvidenceBytesMax = 64 * 1024;
+
+/// Whether the bytes of conflicts are wanted.
+enum class KeepEvidence : std::uint8_t { No, Yes };
+
+/// In StreamMessage::conflicts, followed by `copied` bytes of the copy that was held and as many of
+/// the one that arrived: the first of each, as far as they were wanted and the limit allows.
+struct ConflictEntry {
+  Conflict conflict;
+  std::uint32_t copied;
+};
+
 /// News of one connection. A connection that fits its blocks travels as one Close message; a
 /// longer one sends Progress messages first. In every message: for each direction d, `data[d]`
 /// holds delivered bytes that continue the messages before it, and `gaps[d]` holds Gap structs
@@ -42,6 +57,7 @@ struct StreamMessage {
   std::uint16_t worker = 0;        ///< whose pools its memory belongs to
   BlockChain data[2];
   BlockChain gaps[2];
+  BlockChain conflicts;            ///< of both directions: ConflictEntry and copies, packed
   StreamOffset data_offset[2] = {0, 0};
   ConnectionRecord record;         ///< final in a Close message, a snapshot in a Progress message
 };

@@ -26,6 +26,23 @@ void Delivery::end(Direction d) {
   consumer_.on_end(next_key(), *this, connection_->consumer_slot, d);
 }
 
+static_assert(static_cast<int>(OverlapConflict::Winner::Held) ==
+                  static_cast<int>(Conflict::Winner::Held) &&
+              static_cast<int>(OverlapConflict::Winner::Arrived) ==
+                  static_cast<int>(Conflict::Winner::Arrived));
+
+void Delivery::conflict(Direction d, const OverlapConflict& x) {
+  if (connection_->has_any(connection_flags::kNoEvents)) return;
+  const bool is_upper = connection_->has_any(connection_flags::kOriginatorIsUpper) ==
+                        (d == Direction::OriginatorToResponder);
+  consumer_.on_conflict(next_key(), *this, connection_->consumer_slot,
+                        Conflict{.position = x.position,
+                                 .length = static_cast<std::int64_t>(x.held.size()),
+                                 .winner = static_cast<Conflict::Winner>(x.winner),
+                                 .sender = is_upper ? KeySide::Upper : KeySide::Lower},
+                        ConflictCopies{x.held, x.arrived});
+}
+
 void Delivery::arm(Connection& c, Timestamp deadline) { shard_.wheel_.arm(c.index, deadline); }
 
 void Delivery::open() {
@@ -56,6 +73,8 @@ void Delivery::describe_side(const Connection& c, CloseReason reason, Direction 
     side.gap_count = x.gap_count;
     side.duplicate_bytes = x.duplicate_bytes;
     side.overlap_conflicts = x.overlap_conflicts;
+    side.conflict_count = x.conflict_ranges;
+    side.origin = x.queue.base();
     side.out_of_order = x.out_of_order;
     side.retransmissions = x.retransmissions;
     side.urgent_bytes = x.urgent_bytes;
@@ -112,6 +131,8 @@ void Delivery::describe(const Connection& c, CloseReason reason, ConnectionRecor
   describe_side(c, reason, Direction::ResponderToOriginator, record.sides[1]);
   record.close = reason;
   record.state = conn_state_of(c);
+  record.originator =
+      c.has_any(connection_flags::kOriginatorIsUpper) ? KeySide::Upper : KeySide::Lower;
   record.ipv6 = (c.key.encapsulation & 1) != 0;
   record.midstream = !c.half[0].has_any(half_flags::kSynSeen) &&
                      !c.half[1].has_any(half_flags::kSynSeen);

@@ -26,6 +26,7 @@ class Delivery final : public ConnectionView {
   void gap(Direction d, StreamOffset offset, std::int64_t length, HoleCause cause);
   void urgent(Direction d, StreamOffset offset, std::uint8_t byte);
   void end(Direction d);
+  void conflict(Direction d, const OverlapConflict& conflict);
   void arm(Connection& c, Timestamp deadline);
   template <class Action>
   void on_behalf_of(Connection& other, Action action) {

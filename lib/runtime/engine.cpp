@@ -58,6 +58,7 @@ struct Engine::Worker {
     config.max_flows = share_of(settings.shard, settings.workers).max_flows;
     config.memory = settings.export_memory / settings.workers;
     config.bytes_wanted = settings.output == Export::RecordsAndBytes;
+    config.evidence = settings.evidence;
     return std::make_unique<Exporter>(config);
   }
   StreamConsumer& consumer() {

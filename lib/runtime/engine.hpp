@@ -36,6 +36,7 @@ struct EngineSettings {
   unsigned workers = 1;
   std::uint32_t burst = kBurstMax;         ///< packets per burst; tests use 1 and 7
   Export output = Export::RecordsAndBytes;
+  KeepEvidence evidence = KeepEvidence::No;
   std::uint64_t export_memory = std::uint64_t{256} << 20;  ///< of the whole run
   const BpfFilter* filter = nullptr;       ///< outlives the engine; nullptr: everything
 };

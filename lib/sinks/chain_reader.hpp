@@ -1,5 +1,5 @@
-// Walks the block chains of a StreamMessage: gaps one by one, and bytes in runs that stand
-// together in the stream. Copies no payload.
+// Walks the block chains of a StreamMessage: gaps and conflicts one by one, and bytes in runs that
+// stand together in the stream. Copies no payload.
 #pragma once
 
 #include "export/stream_message.hpp"
@@ -26,6 +26,17 @@ class ChainReader {
     return piece;
   }
   [[nodiscard]] bool at_end() const { return block_ == nullptr; }
+  /// Calls `visit(ByteView)` for each piece of the next `count` bytes; false where there are less.
+  template <class Visit>
+  bool read(std::uint64_t count, Visit&& visit) {
+    while (count > 0) {
+      const ByteView piece = take(count);
+      if (piece.empty()) return false;
+      visit(piece);
+      count -= piece.size();
+    }
+    return true;
+  }
 
  private:
   void skip_empty() {
@@ -38,25 +49,56 @@ class ChainReader {
   std::uint32_t used_ = 0;
 };
 
+/// A plain struct whose bytes may lie across blocks; false at the end.
+template <class Plain>
+bool read_plain(ChainReader& chain, Plain& value) {
+  std::uint8_t raw[sizeof(Plain)];
+  std::uint8_t* to = raw;
+  const bool whole = chain.read(sizeof(Plain), [&to](ByteView piece) {
+    std::memcpy(to, piece.data(), piece.size());
+    to += piece.size();
+  });
+  if (whole) std::memcpy(&value, raw, sizeof(Plain));
+  return whole;
+}
+
 /// Reads the packed Gap structs of a chain; a Gap may lie across two blocks.
 class GapReader {
  public:
   explicit GapReader(const BlockChain& chain) : chain_(chain) {}
 
   bool next(Gap& gap) {
-    std::uint8_t raw[sizeof(Gap)];
-    for (std::size_t filled = 0; filled < sizeof(Gap);) {
-      const ByteView piece = chain_.take(sizeof(Gap) - filled);
-      if (piece.empty()) return false;
-      std::memcpy(raw + filled, piece.data(), piece.size());
-      filled += piece.size();
-    }
-    std::memcpy(&gap, raw, sizeof(Gap));
-    return true;
+    return read_plain(chain_, gap);
   }
 
  private:
   ChainReader chain_;
+};
+
+/// Reads the entries of StreamMessage::conflicts. After each next() the copies may be read, the
+/// held one first; what is not read is passed over.
+class ConflictReader {
+ public:
+  explicit ConflictReader(const BlockChain& chain) : chain_(chain) {}
+
+  bool next(ConflictEntry& entry) {
+    chain_.read(unread_, [](ByteView) {});
+    if (!read_plain(chain_, entry)) return false;
+    copied_ = entry.copied;
+    unread_ = 2 * std::uint64_t{entry.copied};
+    return true;
+  }
+  /// Calls `visit(ByteView)` for the pieces of the next copy.
+  template <class Visit>
+  void read_copy(Visit&& visit) {
+    chain_.read(copied_, visit);
+    unread_ -= copied_;
+  }
+
+ private:
+  ChainReader chain_;
+  std::uint64_t copied_ = 0;
+  std::uint64_t unread_ = 0;
 };
 
 /// Calls `visit(ByteView)` for every piece of the chain, in order.

@@ -43,6 +43,15 @@ void put_gap(Text& out, const Gap& gap, bool first) {
                  gap.offset, gap.length, kGapCauseNames[static_cast<std::size_t>(gap.cause)]);
 }
 
+/// Where it stands in the stream, if it does: a direction that was picked up mid-stream may have
+/// lost its first bytes to a SYN that came later.
+void put_conflict(Text& out, const Conflict& conflict, const SideRecord& side, std::uint64_t& n) {
+  const StreamOffset offset = conflict.position - side.origin;
+  if (offset < 0 || n == kListedConflictsMax) return;
+  fmt::format_to(std::back_inserter(out), FMT_COMPILE(R"({}{{"offset":{},"length":{}}})"),
+                 n++ == 0 ? "" : ",", offset, conflict.length);
+}
+
 }  // namespace
 
 SinkNeeds FlowsSink::needs() const {
@@ -88,10 +97,12 @@ void FlowsSink::write_side(const StreamEvent& event, Direction direction) {
       side.packets, side.ip_bytes, side.payload_bytes, side.stream_bytes, side.gap_bytes);
   write_gaps(event, direction);
   fmt::format_to(std::back_inserter(text_),
-                 FMT_COMPILE(R"(,"duplicate_bytes":{},"overlap_conflicts":{},"out_of_order":{},)"
-                             R"("retransmissions":{},"urgent_bytes":{})"),
-                 side.duplicate_bytes, side.overlap_conflicts, side.out_of_order,
-                 side.retransmissions, side.urgent_bytes);
+                 FMT_COMPILE(R"(,"duplicate_bytes":{},"overlap_conflicts":{})"),
+                 side.duplicate_bytes, side.overlap_conflicts);
+  if (side.conflict_count > 0) write_conflicts(event, direction);
+  fmt::format_to(std::back_inserter(text_),
+                 FMT_COMPILE(R"(,"out_of_order":{},"retransmissions":{},"urgent_bytes":{})"),
+                 side.out_of_order, side.retransmissions, side.urgent_bytes);
   if (!event.files[index].empty()) {
     fmt::format_to(std::back_inserter(text_), FMT_COMPILE(R"(,"file":"{}")"),
                    event.files[index].view());
@@ -119,6 +130,31 @@ void FlowsSink::write_gaps(const StreamEvent& event, Direction direction) {
   if (count > listed) {
     fmt::format_to(std::back_inserter(text_), FMT_COMPILE(R"(,"gaps_unlisted":{})"),
                    count - listed);
+  }
+}
+
+/// The first conflicts of a side, in the order in which they were found.
+void FlowsSink::write_conflicts(const StreamEvent& event, Direction direction) {
+  const SideRecord& side = event.record().side(direction);
+  std::uint64_t listed = 0;
+  put(text_, R"(,"conflicts":[)");
+  if (event.earlier_conflicts != nullptr) {
+    for (const std::vector<Conflict>& list : *event.earlier_conflicts) {
+      for (const Conflict& conflict : list) {
+        if (event.record().direction_of(conflict) != direction) continue;
+        put_conflict(text_, conflict, side, listed);
+      }
+    }
+  }
+  ConflictEntry entry;
+  for (ConflictReader reader(event.message().conflicts); reader.next(entry);) {
+    if (event.record().direction_of(entry.conflict) != direction) continue;
+    put_conflict(text_, entry.conflict, side, listed);
+  }
+  put(text_, "]");
+  if (side.conflict_count > listed) {
+    fmt::format_to(std::back_inserter(text_), FMT_COMPILE(R"(,"conflicts_unlisted":{})"),
+                   side.conflict_count - listed);
   }
 }
 

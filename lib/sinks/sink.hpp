@@ -19,6 +19,9 @@ using StreamPath = FixedText<176>;
 /// Gaps of a connection that arrived before its last message, per direction.
 using GapLists = std::array<std::vector<Gap>, 2>;
 
+/// The same of conflicts, at most kListedConflictsMax of each KeySide.
+using ConflictLists = std::array<std::vector<Conflict>, 2>;
+
 /// One message with what the writers found out about its connection. Lives during consume().
 class StreamEvent {
  public:
@@ -41,6 +44,7 @@ class StreamEvent {
   /// that print it; empty where there is no file.
   std::array<StreamPath, 2> files;
   const GapLists* earlier_gaps = nullptr;             ///< nullptr: none
+  const ConflictLists* earlier_conflicts = nullptr;   ///< nullptr: none
   const std::array<Sha256Text, 2>* sha256 = nullptr;  ///< at the close, where it was asked for
 
  private:
@@ -51,7 +55,7 @@ class StreamEvent {
 
 /// What a sink wants to be prepared for it; nobody pays for what nobody wants.
 struct SinkNeeds {
-  bool gap_lists = false;
+  bool gap_lists = false;  ///< and those of conflicts
   bool sha256 = false;
 };
 

@@ -2,6 +2,7 @@
 #include "sinks/sink_factory.hpp"
 
 #include "sinks/counting_sink.hpp"
+#include "sinks/evidence_sink.hpp"
 
 #include <fmt/format.h>
 
@@ -30,6 +31,12 @@ void make_flows(const SinkSettings& settings, SinkSet& set) {
   if (!file.valid()) return fail(set, settings.folder->path() + "/flows.jsonl", errno);
   set.sinks.push_back(
       std::make_unique<FlowsSink>(RecordWriter("flows", std::move(file)), settings.sha256));
+}
+
+void make_evidence(const SinkSettings& settings, SinkSet& set) {
+  Descriptor file = settings.folder->create_file("evidence.jsonl");
+  if (!file.valid()) return fail(set, settings.folder->path() + "/evidence.jsonl", errno);
+  set.sinks.push_back(std::make_unique<EvidenceSink>(RecordWriter("evidence", std::move(file))));
 }
 
 /// Rows stand in the order in which the sinks see a message: `streams` says where the bytes
@@ -92,6 +99,10 @@ std::string check_sinks(const SinkSettings& settings, FolderGiven folder) {
       return fmt::format("unknown writer '{}' in --write; known are: {}", name, known_sinks());
     }
   }
+  const bool evidence = settings.evidence == KeepEvidence::Yes;
+  if (evidence && (folder == FolderGiven::No || contains(names, kNone))) {
+    return "--overlap-evidence writes a file: it needs -o DIR, and no --write none";
+  }
   if (contains(names, kNone)) {
     return names.size() == 1 ? "" : "--write none goes with no other writer";
   }
@@ -120,6 +131,8 @@ SinkSet make_sinks(const SinkSettings& settings) {
     if (contains(names, row.name)) row.make(settings, set);
     if (!set.error.empty()) return set;
   }
+  if (settings.evidence == KeepEvidence::Yes) make_evidence(settings, set);
+  if (!set.error.empty()) return set;
   add_standard_output(settings, set);
   return set;
 }

@@ -1,6 +1,7 @@
 // From the names of `--write LIST` to sinks. A new writer is one row in sink_factory.cpp.
 #pragma once
 
+#include "export/stream_message.hpp"
 #include "sinks/flows_sink.hpp"
 #include "sinks/lines_sink.hpp"
 #include "sinks/output_folder.hpp"
@@ -24,6 +25,7 @@ struct SinkSettings {
   int standard_output_fd = 1;
   StreamsSettings streams;
   WithSha256 sha256 = WithSha256::No;
+  KeepEvidence evidence = KeepEvidence::No;
   PrintMode print = PrintMode::None;
   std::uint64_t print_bytes = kPrintBytesDefault;
 };

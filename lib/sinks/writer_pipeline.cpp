@@ -55,6 +55,7 @@ void WriterPipeline::deliver_one(const StreamMessage& message,
     if (const LongConnection* earlier = long_.find(message.record.first_packet);
         earlier != nullptr) {
       event.earlier_gaps = &earlier->gaps;
+      event.earlier_conflicts = &earlier->conflicts;
     }
   }
   for (const auto& sink : sinks_) sink->consume(event);
@@ -62,12 +63,12 @@ void WriterPipeline::deliver_one(const StreamMessage& message,
   if (event.closes()) {
     long_.erase(message.record.first_packet);
   } else if (needs_.gap_lists) {
-    keep_gaps(message);
+    keep_lists(message);
   }
 }
 
-void WriterPipeline::keep_gaps(const StreamMessage& message) {
-  if (message.gaps[0].bytes + message.gaps[1].bytes == 0) return;
+void WriterPipeline::keep_lists(const StreamMessage& message) {
+  if (message.gaps[0].bytes + message.gaps[1].bytes + message.conflicts.bytes == 0) return;
   LongConnection& connection = long_.at(message.record.first_packet);
   for (unsigned d = 0; d < 2; ++d) {
     Gap gap;
@@ -75,6 +76,12 @@ void WriterPipeline::keep_gaps(const StreamMessage& message) {
     while (connection.gaps[d].size() < kListedGapsMax && reader.next(gap)) {
       connection.gaps[d].push_back(gap);
     }
+  }
+  ConflictEntry entry;
+  for (ConflictReader reader(message.conflicts); reader.next(entry);) {
+    std::vector<Conflict>& list = 
+        connection.conflicts[static_cast<std::size_t>(entry.conflict.sender)];
+    if (list.size() < kListedConflictsMax) list.push_back(entry.conflict);
   }
 }
 

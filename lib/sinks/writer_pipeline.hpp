@@ -37,12 +37,13 @@ class WriterPipeline {
   /// What is kept of a connection that sends several messages.
   struct LongConnection {
     GapLists gaps;
+    ConflictLists conflicts;
   };
 
   void deliver(std::span<StreamMessage* const> messages, MessageOwner& owner,
                const std::array<Sha256Text, 2>* digests);
   void deliver_one(const StreamMessage& message, const std::array<Sha256Text, 2>* digests);
-  void keep_gaps(const StreamMessage& message);
+  void keep_lists(const StreamMessage& message);
 
   std::vector<std::unique_ptr<Sink>> sinks_;
   SinkNeeds needs_;

@@ -44,6 +44,23 @@ struct Gap {
   GapCause cause;
 };
 
+/// A side by its place in the connection's key. That stays; roles may yet be turned round.
+enum class KeySide : std::uint8_t { Lower, Upper };
+
+/// Bytes of one sender that were held, and contradicted before they were delivered.
+struct Conflict {
+  enum class Winner : std::uint8_t {
+    Held,    ///< the copy that was there
+    Arrived  ///< the copy that came later
+  };
+
+  StreamOffset position;  ///< its offset is the position minus SideRecord::origin
+  std::int64_t length;
+  Winner winner;
+  KeySide sender;  ///< see ConnectionRecord::direction_of
+};
+inline constexpr std::array<std::string_view, 2> kConflictWinnerNames = {"held", "arrived"};
+
 /// One side of a connection and the bytes it sent.
 struct SideRecord {
   Endpoint endpoint;
@@ -54,7 +71,9 @@ struct SideRecord {
   std::uint64_t gap_bytes = 0;
   std::uint64_t gap_count = 0;      ///< exact, whatever a writer lists
   std::uint64_t duplicate_bytes = 0;
-  std::uint64_t overlap_conflicts = 0;  ///< overlaps whose bytes differ
+  std::uint64_t overlap_conflicts = 0;  ///< segments that differ from held bytes
+  std::uint64_t conflict_count = 0;     ///< ranges of them; exact, whatever a writer lists
+  StreamOffset origin = 0;              ///< see Conflict; final when bytes were delivered
   std::uint64_t out_of_order = 0;       ///< segments that arrived before their turn
   std::uint64_t retransmissions = 0;    ///< segments that repeat bytes already seen
   std::uint64_t urgent_bytes = 0;
@@ -74,6 +93,7 @@ struct ConnectionRecord {
   EncapsulationList encapsulation;
   CloseReason close = CloseReason::Open;
   ConnState state = ConnState::Oth;
+  KeySide originator = KeySide::Lower;
   bool ipv6 = false;
   bool midstream = false;             ///< the handshake was not seen
   bool established = false;           ///< a whole handshake was seen
@@ -81,6 +101,10 @@ struct ConnectionRecord {
   std::array<char, kHistoryMax> history{};
   std::array<std::uint32_t, kAnomalyCount> anomalies{};
 
+  [[nodiscard]] Direction direction_of(const Conflict& conflict) const {
+    return conflict.sender == originator ? Direction::OriginatorToResponder
+                                         : Direction::ResponderToOriginator;
+  }
   [[nodiscard]] const SideRecord& side(Direction d) const { return sides[index_of(d)]; }
   /// Whether it is worth a line: an established handshake or payload.
   [[nodiscard]] bool noteworthy() const {

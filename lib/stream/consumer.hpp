@@ -41,6 +41,12 @@ class ConnectionView {
   virtual void describe_other(std::uint32_t handle, ConnectionRecord& record) const = 0;
 };
 
+/// Both versions of a conflict's bytes.
+struct ConflictCopies {
+  ByteView held;
+  ByteView arrived;
+};
+
 /// Per connection, on one lcore: on_open, then for each direction independently
 /// (on_data | on_gap)* on_end?, then on_close. Offsets are contiguous: each on_data or on_gap
 /// starts where the one before it in that direction ended. Views die when the call returns.
@@ -59,6 +65,10 @@ class StreamConsumer {
                          StreamOffset offset, std::uint8_t byte) {
     (void)offset, (void)byte;
   }
+  /// Held bytes were contradicted. Comes at any time before they are delivered, also while it is
+  /// not yet settled who is the originator, and is no part of a direction's sequence.
+  virtual void on_conflict(const EventKey&, const ConnectionView&, ConsumerSlot&,
+                           const Conflict&, const ConflictCopies&) {}
   /// The direction's FIN was reached: no byte follows.
   virtual void on_end(const EventKey&, const ConnectionView&, ConsumerSlot&, Direction) {}
   /// The connection ended; what it describes is final.

@@ -192,7 +192,8 @@ struct HalfExtra {
   std::uint64_t urgent_bytes;  ///< distinct positions that urgent pointers named
   SeqNum urgent_seq;           ///< the latest of them, when urgent_bytes > 0
   std::array<StreamOffset, kUrgentPositions> urgent_offsets;  ///< the first of them
-  std::uint32_t overlap_conflicts;
+  std::uint32_t overlap_conflicts;  ///< segments
+  std::uint32_t conflict_ranges;    ///< told to the handler
   std::uint32_t out_of_order;
   std::uint32_t retransmissions;
   std::uint32_t zero_windows;

@@ -263,7 +263,7 @@ void ReorderQueue::place(ReorderPool& pool, PageWindow& window, PositionRange ad
     if (arrival.observer != nullptr) {
       const PositionRange extent = found.extent;
       arrival.observer->on_conflict(
-          {.offset = arrival.offset + (extent.begin - added.begin),
+          {.position = arrival.position + (extent.begin - added.begin),
            .held = held_bytes(pool, window, extent),
            .arrived = {arrival.bytes + (extent.begin - added.begin), extent.end - extent.begin},
            .winner = wins ? Winner::Arrived : Winner::Held});
@@ -277,7 +277,7 @@ InsertResult ReorderQueue::insert(ReorderPool& pool, StreamOffset offset, ByteVi
   InsertResult result;
   StreamOffset at = offset + base_;
   const StreamOffset end = at + static_cast<StreamOffset>(bytes.size());
-  Arrival arrival{bytes.data(), offset, terms.observer};
+  Arrival arrival{bytes.data(), at, terms.observer};
   while (at < end) {
     PageWindow window = window_at(pool, at, end, terms);
     const std::uint32_t begin = in_page(at);
@@ -293,7 +293,7 @@ InsertResult ReorderQueue::insert(ReorderPool& pool, StreamOffset offset, ByteVi
       place(pool, window, added, replaced, arrival, result);
     }
     arrival.bytes += size;
-    arrival.offset += size;
+    arrival.position += size;
     at += size;
   }
   bytes_ += result.fresh;

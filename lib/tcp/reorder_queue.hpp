@@ -55,17 +55,18 @@ struct InsertResult {
 };
 
 /// Where a segment and what is held have different bytes. Begins and ends with a byte that
-/// differs; over the whole range the same copy wins.
+/// differs; over the whole range the same copy wins. The position is the offset plus
+/// ReorderQueue::base(): it stays what it is when the origin moves.
 struct OverlapConflict {
   enum class Winner : std::uint8_t { Held, Arrived };
 
-  StreamOffset offset;
+  StreamOffset position;
   ByteView held;
   ByteView arrived;
   Winner winner;
 };
 
-/// Told of conflicts, in the order of their offsets, while both copies are still there.
+/// Told of conflicts, in ascending order for each segment, while both copies are still there.
 class ConflictObserver {
  public:
   virtual ~ConflictObserver() = default;
@@ -111,12 +112,14 @@ class ReorderQueue {
   /// Moves the origin: what was at `offset` is now at 0. Used once, when a stream picked up
   /// mid-stream learns where it starts.
   void rebase(StreamOffset offset) { base_ += offset; }
+  /// Position of offset 0: 0 unless the origin was moved.
+  [[nodiscard]] StreamOffset base() const { return base_; }
 
  private:
   /// A segment, or what is left of it.
   struct Arrival {
     const std::uint8_t* bytes;
-    StreamOffset offset;
+    StreamOffset position;
     ConflictObserver* observer;
   };
   std::uint32_t page_at(ReorderPool& pool, std::int64_t number, const Terms& terms);

@@ -185,12 +185,24 @@ void TcpTracker<Handler>::hold(Connection& c, Direction d, StreamOffset begin, B
     counters_.fate(Fate::CutMemory, bytes.size());
     return;
   }
+  struct Teller final : ConflictObserver {
+    Teller(Direction its, HalfExtra& rare, Handler& to) : direction(its), extra(rare), out(to) {}
+    void on_conflict(const OverlapConflict& conflict) override {
+      ++extra.conflict_ranges;
+      out.conflict(direction, conflict);
+    }
+    Direction direction;
+    HalfExtra& extra;
+    Handler& out;
+  };
+  Teller teller(d, *extra, out);
   // The whole segment at once: a policy asks where it begins and ends.
   const InsertResult r = extra->queue.insert(
       memory_.pages, begin, bytes,
       {.policy = policy,
        .owner = c.index * 2 + side_of(c, d),
-       .page_limit = settings_.pages_per_direction});
+       .page_limit = settings_.pages_per_direction,
+       .observer = &teller});
   if (!extra->queue.empty()) h.set(half_flags::kQueued);
   extra->duplicate_bytes += r.duplicate;
   counters_.fate(Fate::Duplicate, r.duplicate);

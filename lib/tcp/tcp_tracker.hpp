@@ -6,6 +6,7 @@
 //   void gap(Direction, StreamOffset, std::int64_t length, HoleCause);
 //   void end(Direction);                            the FIN was reached
 //   void urgent(Direction, StreamOffset, std::uint8_t); a byte that is not in the stream
+//   void conflict(Direction, const OverlapConflict&);  held bytes that a segment contradicts
 //   void arm(Connection&, Timestamp);               wants on_grace() at that clock
 //   void on_behalf_of(Connection&, action);         events of another connection
 // Both directions are treated by the same code, which takes (talker, listener).

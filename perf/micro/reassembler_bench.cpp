@@ -32,6 +32,7 @@ struct CountingHandler {
   }
   void urgent(Direction, StreamOffset, std::uint8_t) {}
   void end(Direction) {}
+  void conflict(Direction, const OverlapConflict&) {}
   void arm(Connection&, Timestamp) {}
   template <class Action>
   void on_behalf_of(Connection&, Action action) {

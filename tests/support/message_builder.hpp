@@ -21,6 +21,14 @@ inline Endpoint endpoint_v6(std::array<std::uint8_t, 16> address, std::uint16_t 
   return {IpAddress::v6(address.data()), port};
 }
 
+/// Conflicts whose sender the builder knows.
+inline Conflict held_at(StreamOffset position, std::int64_t length) {
+  return {position, length, Conflict::Winner::Held, KeySide::Lower};
+}
+inline Conflict replaced_at(StreamOffset position, std::int64_t length) {
+  return {position, length, Conflict::Winner::Arrived, KeySide::Lower};
+}
+
 class MessageBuilder {
  public:
   static constexpr auto kOrig = Direction::OriginatorToResponder;
@@ -59,6 +67,17 @@ class MessageBuilder {
     append(message_.gaps[index_of(d)], &gap, sizeof gap);
     ++message_.record.sides[index_of(d)].gap_count;
     message_.record.sides[index_of(d)].gap_bytes += static_cast<std::uint64_t>(gap.length);
+    return *this;
+  }
+  /// Copies may be shorter than the conflict; the record counts it too.
+  MessageBuilder& conflict(Direction d, Conflict conflict, std::string_view held,
+                           std::string_view arrived) {
+    conflict.sender = d == kOrig ? message_.record.originator : KeySide::Upper;
+    const ConflictEntry entry{conflict, static_cast<std::uint32_t>(held.size())};
+    append(message_.conflicts, &entry, sizeof entry);
+    append(message_.conflicts, held.data(), held.size());
+    append(message_.conflicts, arrived.data(), arrived.size());
+    ++message_.record.sides[index_of(d)].conflict_count;
     return *this;
   }
   /// Not the last message of its connection.

@@ -115,6 +115,32 @@ void RecordingConsumer::on_gap(const EventKey& key, const ConnectionView& view, 
   connections_[event.connection].sides[index_of(d)].gaps.push_back(gap);
 }
 
+// Not among the events: it is no part of the sequence, and tests count those.
+void RecordingConsumer::on_conflict(const EventKey& key, const ConnectionView& view,
+                                    ConsumerSlot& slot, const Conflict& conflict,
+                                    const ConflictCopies& copies) {
+  expect("keys ascend", events_.empty() || events_.back().key < key);
+  ConnectionLog& log = connections_.at(slot - 1);
+  expect("the handle stays", handles_.at(slot - 1) == view.handle());
+  expect("nothing follows on_close", !log.closed);
+  const auto length = static_cast<std::size_t>(conflict.length);
+  expect("a conflict has both versions, and they begin and end with a difference",
+         length > 0 && copies.held.size() == length && copies.arrived.size() == length &&
+             copies.held.front() != copies.arrived.front() &&
+             copies.held.back() != copies.arrived.back());
+  log.conflicts.push_back({conflict,
+                           {copies.held.begin(), copies.held.end()},
+                           {copies.arrived.begin(), copies.arrived.end()}});
+}
+
+std::vector<ToldConflict> ConnectionLog::conflicts_of(Direction d) const {
+  std::vector<ToldConflict> all;
+  for (const ToldConflict& told : conflicts) {
+    if (record.direction_of(told.conflict) == d) all.push_back(told);
+  }
+  return all;
+}
+
 void RecordingConsumer::on_end(const EventKey& key, const ConnectionView& view, ConsumerSlot& slot,
                                Direction d) {
   const StreamOffset end = connections_.at(slot - 1).sides[index_of(d)].end;
@@ -135,6 +161,9 @@ void RecordingConsumer::on_close(const EventKey& key, const ConnectionView& view
     for (const Gap& gap : seen.gaps) gap_bytes += static_cast<std::uint64_t>(gap.length);
     expect("the record counts the delivered bytes", side.stream_bytes == seen.bytes.size());
     expect("the record counts the gaps", side.gap_count == seen.gaps.size());
+    const std::size_t conflicts = log.conflicts_of(static_cast<Direction>(i)).size();
+    expect("the record counts the conflicts", side.conflict_count == conflicts);
+    expect("conflicts have segments", (side.overlap_conflicts > 0) == (conflicts > 0));
     expect("the record counts the gaps' bytes", side.gap_bytes == gap_bytes);
   }
 }

@@ -25,6 +25,13 @@ struct StreamEvent {
   std::string bytes;           ///< of Data
 };
 
+/// A conflict with both versions of its bytes.
+struct ToldConflict {
+  Conflict conflict;
+  std::string held;
+  std::string arrived;
+};
+
 /// What one connection came to.
 struct ConnectionLog {
   bool closed = false;
@@ -36,6 +43,9 @@ struct ConnectionLog {
     bool ended = false;
   };
   std::array<Side, 2> sides;
+  std::vector<ToldConflict> conflicts;
+  /// Of one direction, as the record has it.
+  [[nodiscard]] std::vector<ToldConflict> conflicts_of(Direction d) const;
   [[nodiscard]] const Side& side(Direction d) const { return sides[index_of(d)]; }
 };
 
@@ -50,6 +60,8 @@ class RecordingConsumer final : public StreamConsumer {
                StreamOffset offset, ByteView bytes) override;
   void on_gap(const EventKey& key, const ConnectionView& view, ConsumerSlot& slot, Direction d,
               const Gap& gap) override;
+  void on_conflict(const EventKey& key, const ConnectionView& view, ConsumerSlot& slot,
+                   const Conflict& conflict, const ConflictCopies& copies) override;
   void on_end(const EventKey& key, const ConnectionView& view, ConsumerSlot& slot,
               Direction d) override;
   void on_close(const EventKey& key, const ConnectionView& view, ConsumerSlot& slot) override;

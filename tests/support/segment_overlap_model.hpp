@@ -44,6 +44,9 @@ class SegmentOverlapModel {
     return all;
   }
 
+  /// Where the delivered bytes end.
+  [[nodiscard]] int delivered() const { return next_; }
+
  private:
   struct Element {
     int begin;

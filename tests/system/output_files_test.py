@@ -19,9 +19,11 @@ from support import (ACK, PCAP_HEADER, PSH, RST, SAMPLE, SYN, URG, Capture, Chec
 RECORD_KEYS = ["uid", "community_id", "start", "end", "vlan", "tunnel", "orig", "resp", "close",
                "state", "history", "midstream", "anomalies"]
 SIDE_KEYS = ["addr", "port", "packets", "ip_bytes", "payload_bytes", "stream_bytes", "gap_bytes",
-             "gaps", "gaps_unlisted", "duplicate_bytes", "overlap_conflicts", "out_of_order",
-             "retransmissions", "urgent_bytes", "file", "sha256"]
-OPTIONAL = {"vlan", "tunnel", "midstream", "gaps_unlisted", "file", "sha256"}
+             "gaps", "gaps_unlisted", "duplicate_bytes", "overlap_conflicts",
+             "conflicts", "conflicts_unlisted", "out_of_order", "retransmissions",
+             "urgent_bytes", "file", "sha256"]
+OPTIONAL = {"vlan", "tunnel", "midstream", "gaps_unlisted", "conflicts",
+            "conflicts_unlisted", "file", "sha256"}
 CLOSES = {"fin", "rst", "idle", "syn-timeout", "evicted", "reused", "eof"}
 STATES = {"S0", "S1", "SF", "REJ", "S2", "S3", "RSTO", "RSTR", "RSTOS0", "RSTRH", "SH", "SHR",
           "OTH"}

@@ -1,5 +1,5 @@
 // The exporter's messages: nothing of a connection gets lost between them, whatever the memory.
-// A connection is told as random data and gaps; a model remembers what was told.
+// A connection is told as random data, gaps and conflicts; a model remembers what was told.
 #include "export/exporter.hpp"
 
 #include <gtest/gtest.h>
@@ -29,11 +29,18 @@ class FakeView final : public ConnectionView {
   }
 };
 
-/// Bytes at their offsets, and gaps, of one direction.
+/// A conflict as it was told, or as much of it as arrived.
+struct ToldConflict {
+  Conflict conflict;
+  std::vector<std::uint8_t> held;
+  std::vector<std::uint8_t> arrived;
+};
+
+/// Bytes at their offsets, gaps and conflicts of one direction.
 struct Told {
   std::map<StreamOffset, std::uint8_t> bytes;
   std::vector<std::pair<StreamOffset, std::int64_t>> gaps;
-  friend bool operator==(const Told&, const Told&) = default;
+  std::vector<ToldConflict> conflicts;
 };
 using Connection = std::array<Told, 2>;
 
@@ -44,6 +51,7 @@ class Receiver {
     const std::uint64_t id = message.record.first_packet;
     EXPECT_EQ(message.first, connections_.count(id) == 0) << "connection " << id;
     for (unsigned i = 0; i < 2; ++i) take(message, i, connections_[id][i]);
+    take_conflicts(message.conflicts, connections_[id]);
     if (message.kind == StreamMessage::Kind::Close) ++closed_;
     ++messages_;
   }
@@ -85,6 +93,26 @@ class Receiver {
     for (const Gap& g : gaps) told.gaps.emplace_back(g.offset, g.length);
   }
 
+  static void take_conflicts(const BlockChain& chain, Connection& told) {
+    std::vector<std::uint8_t> all;
+    for (const ExportBlock* block = chain.first; block != nullptr; block = block->next) {
+      all.insert(all.end(), block->bytes().begin(), block->bytes().end());
+    }
+    EXPECT_EQ(all.size(), chain.bytes);
+    for (std::size_t at = 0; at < all.size();) {
+      ConflictEntry entry;
+      ASSERT_LE(sizeof entry, all.size() - at) << "an entry lies across messages";
+      std::memcpy(&entry, all.data() + at, sizeof entry);
+      at += sizeof entry;
+      ASSERT_LE(2 * std::size_t{entry.copied}, all.size() - at);
+      const auto held = all.begin() + static_cast<std::ptrdiff_t>(at);
+      const auto arrived = held + entry.copied;
+      told[static_cast<std::size_t>(entry.conflict.sender)].conflicts.push_back(
+          {entry.conflict, {held, arrived}, {arrived, arrived + entry.copied}});
+      at += 2 * std::size_t{entry.copied};
+    }
+  }
+
   std::map<std::uint64_t, Connection> connections_;
   std::size_t messages_ = 0;
   std::size_t closed_ = 0;
@@ -114,6 +142,18 @@ class Teller {
     exporter_.on_gap(next_key(), view_, slots_[connection], d,
                      {offset, length, GapCause::CaptureLoss});
     offset += length;
+  }
+  void conflict(std::uint32_t connection, Direction d, std::size_t size) {
+    std::vector<std::uint8_t> held(size);
+    std::vector<std::uint8_t> arrived(size);
+    for (std::uint8_t& byte : held) byte = static_cast<std::uint8_t>(random_());
+    for (std::uint8_t& byte : arrived) byte = static_cast<std::uint8_t>(random_());
+    const Conflict conflict{static_cast<StreamOffset>(random_()), static_cast<std::int64_t>(size),
+                            static_cast<Conflict::Winner>(random_() % 2),
+                            static_cast<KeySide>(index_of(d))};
+    told_[connection][index_of(d)].conflicts.push_back({conflict, held, arrived});
+    view_.current = connection;
+    exporter_.on_conflict(next_key(), view_, slots_[connection], conflict, {held, arrived});
   }
   void close_all() {
     for (std::uint32_t i = 0; i < slots_.size(); ++i) {
@@ -160,6 +200,37 @@ void expect_same(const Connection& told, const Connection& received, std::uint32
   }
 }
 
+/// The first conflicts of a side all arrived, in order, with the first bytes of both copies; then
+/// those whose bytes fitted. Returns how many bytes were copied.
+std::size_t expect_conflicts(const Connection& told, const Connection& received) {
+  std::size_t copied = 0;
+  for (unsigned i = 0; i < 2; ++i) {
+    const std::vector<ToldConflict>& sent = told[i].conflicts;
+    const std::vector<ToldConflict>& got = received[i].conflicts;
+    EXPECT_GE(got.size(), std::min<std::size_t>(sent.size(), kListedConflictsMax));
+    std::size_t next = 0;
+    for (std::size_t n = 0; n < got.size(); ++n) {
+      while (next < sent.size() && sent[next].conflict.position != got[n].conflict.position) ++next;
+      if (next == sent.size()) {
+        ADD_FAILURE() << "conflict " << n << " was never told";
+        return copied;
+      }
+      if (n < kListedConflictsMax) {
+        EXPECT_EQ(next, n);
+      }
+      EXPECT_EQ(sent[next].conflict.length, got[n].conflict.length);
+      EXPECT_EQ(sent[next].conflict.winner, got[n].conflict.winner);
+      EXPECT_TRUE(std::equal(got[n].held.begin(), got[n].held.end(), sent[next].held.begin()));
+      EXPECT_TRUE(
+          std::equal(got[n].arrived.begin(), got[n].arrived.end(), sent[next].arrived.begin()));
+      copied += got[n].held.size() + got[n].arrived.size();
+      ++next;
+    }
+  }
+  EXPECT_LE(copied, kEvidenceBytesMax);
+  return copied;
+}
+
 struct Case {
   const char* name;
   std::uint64_t memory;
@@ -167,6 +238,7 @@ struct Case {
   std::uint32_t events;
   std::size_t data_max;
   unsigned gaps_in_ten;  ///< events that are gaps
+  KeepEvidence evidence = KeepEvidence::No;
 };
 
 class ExporterCase : public testing::TestWithParam<Case> {};
@@ -177,6 +249,7 @@ TEST_P(ExporterCase, EveryByteAndGapArrivesInItsPlace) {
   config.max_flows = c.connections;
   config.memory = c.memory;
   config.messages = 64;
+  config.evidence = c.evidence;
   Exporter exporter(config);
   Receiver receiver;
   std::thread writer([&] { receive_all(exporter, receiver); });
@@ -190,6 +263,7 @@ TEST_P(ExporterCase, EveryByteAndGapArrivesInItsPlace) {
     } else {
       teller.data(connection, d, 1 + random() % c.data_max);
     }
+    if (random() % 16 == 0) teller.conflict(connection, d, 1 + random() % c.data_max);
     if (i % 32 == 0) exporter.on_watermark({from_nanoseconds(0), i, 0});
   }
   teller.close_all();
@@ -197,6 +271,10 @@ TEST_P(ExporterCase, EveryByteAndGapArrivesInItsPlace) {
   EXPECT_EQ(c.connections, receiver.closed());
   for (std::uint32_t i = 0; i < c.connections; ++i) {
     expect_same(teller.told(i), receiver.connection(i), i);
+    const std::size_t copied = expect_conflicts(teller.told(i), receiver.connection(i));
+    if (c.evidence == KeepEvidence::No) {
+      EXPECT_EQ(copied, 0u);
+    }
   }
 }
 
@@ -209,7 +287,11 @@ INSTANTIATE_TEST_SUITE_P(
                     Case{"Scarce", 64 << 10, 50, 4000, 1460, 1},
                     Case{"ScarceAndGaps", 16 << 10, 40, 6000, 3, 9},
                     Case{"OneConnection", 8 << 10, 1, 400, 20000, 2},
-                    Case{"NoMemoryToSpeakOf", 1, 10, 2000, 9000, 3}),
+                    Case{"NoMemoryToSpeakOf", 1, 10, 2000, 9000, 3},
+                    Case{"Evidence", 16 << 20, 20, 6000, 1460, 2, KeepEvidence::Yes},
+                    Case{"ScarceEvidence", 64 << 10, 50, 4000, 1460, 1, KeepEvidence::Yes},
+                    Case{"EvidenceOfOne", 8 << 10, 1, 400, 20000, 2, KeepEvidence::Yes},
+                    Case{"NoMemoryForEvidence", 1, 10, 2000, 9000, 3, KeepEvidence::Yes}),
     [](const auto& info) { return std::string(info.param.name); });
 
 // Sixty-four blocks of gaps used to be the end of the list.
@@ -229,6 +311,27 @@ TEST(Exporter, ListsEveryGapOfAConnectionWithMany) {
   receive_all(exporter, receiver);
   ASSERT_EQ(kGaps, receiver.connection(0)[0].gaps.size());
   expect_same(teller.told(0), receiver.connection(0), 0);
+}
+
+// Both copies of what fits, the beginning of what does not, and only numbers afterwards.
+TEST(Exporter, KeepsEvidenceUpToItsLimit) {
+  ExporterConfig config;
+  config.max_flows = 1;
+  config.evidence = KeepEvidence::Yes;
+  Exporter exporter(config);
+  Teller teller(exporter, 1);
+  constexpr std::size_t kEach = 10'000;
+  for (int i = 0; i < 30; ++i) teller.conflict(0, kOrig, kEach);
+  teller.close_all();
+  Receiver receiver;
+  receive_all(exporter, receiver);
+  EXPECT_EQ(receiver.messages(), 1u);
+  const std::vector<ToldConflict>& got = receiver.connection(0)[0].conflicts;
+  ASSERT_EQ(got.size(), kListedConflictsMax);
+  EXPECT_EQ(got[2].held.size(), kEach);
+  EXPECT_EQ(got[3].held.size(), kEvidenceBytesMax / 2 - 3 * kEach);
+  EXPECT_EQ(got[4].held.size(), 0u);
+  EXPECT_EQ(expect_conflicts(teller.told(0), receiver.connection(0)), kEvidenceBytesMax);
 }
 
 TEST(Exporter, AConnectionThatFitsIsOneMessage) {

@@ -95,6 +95,54 @@ std::vector<int> expected_owners(const std::string& algorithm, const Case& c) {
   return owners;
 }
 
+/// A byte of a conflict, as text: where, both versions, who won.
+std::string conflict_byte(StreamOffset at, char held, char arrived, bool arrived_wins) {
+  return std::to_string(at) + ":" + std::to_string(held) + (arrived_wins ? "<" : ">") +
+         std::to_string(arrived) + " ";
+}
+
+/// All conflicts, byte by byte: what a segment meets that is held and not delivered.
+std::string expected_conflicts(const std::string& algorithm, const Case& c) {
+  SegmentOverlapModel model(algorithm);
+  const int ahead = c.start == Start::Grace ? 1 : 0;
+  std::string text;
+  for (std::size_t i = 0; i < c.chunks.size(); ++i) {
+    const Chunk chunk{c.chunks[i].begin + ahead, c.chunks[i].end + ahead};
+    const int from = std::max(chunk.begin, model.delivered());
+    const std::vector<int> before = model.owners(64);
+    model.add(chunk, static_cast<int>(i));
+    const std::vector<int> after = model.owners(64);
+    for (int at = from * c.unit; at < chunk.end * c.unit; ++at) {
+      const auto p = static_cast<std::size_t>(at / c.unit);
+      if (before[p] == kNobody) continue;
+      const int byte = at - ahead * c.unit;
+      text += conflict_byte(byte, byte_of(before[p], byte), byte_of(static_cast<int>(i), byte),
+                            after[p] == static_cast<int>(i));
+    }
+  }
+  return text;
+}
+
+std::string told_conflicts(const ConnectionLog& log, StreamOffset first) {
+  std::string text;
+  for (const ToldConflict& told : log.conflicts_of(Direction::OriginatorToResponder)) {
+    const StreamOffset offset = told.conflict.position - log.record.sides[0].origin + first;
+    for (std::size_t i = 0; i < told.held.size(); ++i) {
+      text += conflict_byte(offset + static_cast<StreamOffset>(i), told.held[i], told.arrived[i],
+                            told.conflict.winner == Conflict::Winner::Arrived);
+    }
+  }
+  return text;
+}
+
+/// Where a stream begins whose first bytes nobody sent: at the lowest, if it is mid-stream.
+int first_position(const Case& c) {
+  if (c.start != Start::Grace || c.hole > 0) return 0;
+  int first = c.chunks.front().begin;
+  for (const Chunk& chunk : c.chunks) first = std::min(first, chunk.begin);
+  return first * c.unit;
+}
+
 std::string describe(const std::string& algorithm, const Case& c) {
   return algorithm + to_text(c.chunks) + " start " + std::to_string(static_cast<int>(c.start)) +
          " unit " + std::to_string(c.unit);
@@ -154,6 +202,9 @@ void run(const std::string& algorithm, Start start, int unit) {
   for (std::size_t i = 0; i < cases.size(); ++i) {
     held += consumer.connections()[i].record.sides[0].overlap_conflicts;
     expect_owners(algorithm, cases[i], delivered(events[i], i));
+    ASSERT_EQ(told_conflicts(consumer.connections()[i], first_position(cases[i])),
+              expected_conflicts(algorithm, cases[i]))
+        << describe(algorithm, cases[i]);
     if (::testing::Test::HasFatalFailure()) return;
   }
   EXPECT_GT(held, 100U);
@@ -176,8 +227,8 @@ TEST_P(OverlapMatrix, MidStreamInTheGrace) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Algorithms, OverlapMatrix, ::testing::ValuesIn(kOverlapAlgorithms),
-                         [](const auto& info) {
-                           std::string name = info.param;
+                         [](const auto& row) {
+                           std::string name = row.param;
                            std::erase(name, '-');
                            return name;
                          });

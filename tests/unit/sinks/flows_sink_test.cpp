@@ -9,9 +9,11 @@
 namespace flowloom {
 namespace {
 
+using test::held_at;
 using test::kOrig;
 using test::kResp;
 using test::MessageBuilder;
+using test::replaced_at;
 
 class FlowsSinkTest : public ::testing::Test {
  protected:
@@ -96,7 +98,7 @@ TEST_F(FlowsSinkTest, AbsentMeansNotKnown) {
   json.Parse(text_of(builder).c_str());
   ASSERT_FALSE(json.HasParseError());
   for (const char* key : {"vlan", "tunnel", "midstream"}) EXPECT_FALSE(json.HasMember(key)) << key;
-  for (const char* key : {"file", "sha256", "gaps_unlisted"}) {
+  for (const char* key : {"file", "sha256", "gaps_unlisted", "conflicts"}) {
     EXPECT_FALSE(json["orig"].HasMember(key)) << key;
   }
   EXPECT_TRUE(json["anomalies"].IsObject());
@@ -169,6 +171,42 @@ TEST_F(FlowsSinkTest, ListOfGapsIsBounded) {
   ASSERT_FALSE(json.HasParseError());
   EXPECT_EQ(kListedGapsMax, json["orig"]["gaps"].Size());
   EXPECT_EQ(10u, json["orig"]["gaps_unlisted"].GetUint64());
+}
+
+TEST_F(FlowsSinkTest, ConflictsAreListedWithTheirOffsets) {
+  MessageBuilder builder(10);
+  builder.conflict(kResp, held_at(3, 2), "ab", "cd");
+  builder.conflict(kOrig, held_at(8, 1), "", "");
+  builder.conflict(kResp, replaced_at(-6, 9), "a", "b");
+  builder.conflict(kResp, replaced_at(-9, 9), "a", "b");
+  builder.record().sides[1].origin = -7;
+  ConflictLists earlier;
+  earlier[0].push_back(
+      {.position = 0, .length = 4, .winner = Conflict::Winner::Held, .sender = KeySide::Upper});
+  builder.record().sides[1].conflict_count += 3;
+  StreamEvent event(builder.message(), ids_);
+  event.earlier_conflicts = &earlier;
+  const std::string text = text_of(event);
+  EXPECT_NE(std::string::npos, text.find(R"("overlap_conflicts":0,)"
+                                         R"("conflicts":[{"offset":8,"length":1}],"out_of_order")"))
+      << text;
+  EXPECT_NE(std::string::npos,
+            text.find(R"("conflicts":[{"offset":7,"length":4},{"offset":10,"length":2},)"
+                      R"({"offset":1,"length":9}],"conflicts_unlisted":3,"out_of_order")"))
+      << text;
+}
+
+TEST_F(FlowsSinkTest, ListOfConflictsIsBounded) {
+  MessageBuilder builder;
+  for (std::size_t i = 0; i < kListedConflictsMax + 5; ++i) {
+    const auto position = static_cast<StreamOffset>(2 * i);
+    builder.conflict(kOrig, held_at(position, 1), "a", "b");
+  }
+  rapidjson::Document json;
+  json.Parse(text_of(builder).c_str());
+  ASSERT_FALSE(json.HasParseError());
+  EXPECT_EQ(kListedConflictsMax, json["orig"]["conflicts"].Size());
+  EXPECT_EQ(5u, json["orig"]["conflicts_unlisted"].GetUint64());
 }
 
 TEST_F(FlowsSinkTest, ProgressWritesNothing) {

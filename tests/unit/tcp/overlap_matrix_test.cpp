@@ -91,7 +91,7 @@ class Receiver {
       const bool arrived_wins = c.winner == OverlapConflict::Winner::Arrived;
       if (c.held.size() != c.arrived.size() || c.held.empty()) trouble = "lengths";
       for (std::size_t i = 0; i < c.held.size(); ++i) {
-        const StreamOffset at = c.offset - receiver.base_ + static_cast<StreamOffset>(i);
+        const StreamOffset at = c.position - receiver.base_ + static_cast<StreamOffset>(i);
         const std::size_t where = receiver.position(at);
         if (c.held[i] != byte_of(before[where], at)) trouble = "held copy";
         if (c.arrived[i] != byte_of(owner, at)) trouble = "arrived copy";
