@@ -23,11 +23,6 @@ std::uint32_t word_in_page(std::uint32_t at) { return at % kPageBytes / kBits; }
 
 }  // namespace
 
-bool PageWindow::test(Bitmap bits, std::uint32_t at) const {
-  const ReorderPage* page = pages_[at / kPageBytes];
-  return page != nullptr && ((page->*bits)[word_in_page(at)] >> (at % kBits) & 1) != 0;
-}
-
 bool PageWindow::present_before(std::uint32_t at) const {
   if (at > 0) return present(at - 1);
   return before_ != nullptr && (before_->present[kPageWords - 1] >> (kBits - 1)) != 0;

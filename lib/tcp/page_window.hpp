@@ -67,7 +67,9 @@ class PageWindow {
   [[nodiscard]] std::uint32_t last_set(Bitmap bits, PositionRange range) const;
   [[nodiscard]] std::uint32_t count(Bitmap bits, PositionRange range) const;
   void set(Bitmap bits, PositionRange range);
-  void set(Bitmap bits, std::uint32_t at) { set(bits, {at, at + 1}); }
+  void set(Bitmap bits, std::uint32_t at) {
+    (page_of(at).*bits)[at % kPageBytes / 64] |= std::uint64_t{1} << (at % 64);
+  }
   void clear(Bitmap bits, PositionRange range);
   /// Clears the first `n` set bits of the range.
   void clear_first(Bitmap bits, PositionRange range, std::uint32_t n);
@@ -78,7 +80,10 @@ class PageWindow {
   void recount_unseen(PositionRange range);
 
  private:
-  [[nodiscard]] bool test(Bitmap bits, std::uint32_t at) const;
+  [[nodiscard]] bool test(Bitmap bits, std::uint32_t at) const {
+    const ReorderPage* page = pages_[at / kPageBytes];
+    return page != nullptr && ((page->*bits)[at % kPageBytes / 64] >> (at % 64) & 1) != 0;
+  }
   [[nodiscard]] std::uint32_t next(Bitmap bits, PositionRange range, std::uint64_t flip) const;
 
   std::array<ReorderPage*, kPagesMax + 1> pages_;  // the first count_ and one beyond are valid

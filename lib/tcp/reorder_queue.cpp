@@ -164,11 +164,12 @@ PageWindow ReorderQueue::window_at(ReorderPool& pool, StreamOffset begin, Stream
 
 // What policies ask beyond the segment's own pages.
 void ReorderQueue::look_around(ReorderPool& pool, PageWindow& window, StreamOffset begin,
-                               StreamOffset end) {
+                               StreamOffset end, OverlapPolicy policy) {
   const std::uint32_t after = in_page(end) == 0 ? find(pool, page_number(end)) : 0;
   const std::uint32_t before = in_page(begin) == 0 ? find(pool, page_number(begin) - 1) : 0;
   window.look_ahead(after != 0 ? &pool[after - 1] : nullptr);
   window.look_back(before != 0 ? &pool[before - 1] : nullptr);
+  if (!asks_for_front(policy)) return; // the front page may be far away
   const StreamOffset window_begin = page_number(begin) * kPageBytes;
   const ReorderPage& first = pool[front_page_ - 1];
   const StreamOffset front =
@@ -287,7 +288,7 @@ InsertResult ReorderQueue::insert(ReorderPool& pool, StreamOffset offset, ByteVi
       size = std::min<StreamOffset>(kPageBytes - begin, end - at);
       result.no_memory += static_cast<std::uint64_t>(size);
     } else {
-      look_around(pool, window, at, at + size);
+      look_around(pool, window, at, at + size, terms.policy);
       const PositionRange added{begin, begin + static_cast<std::uint32_t>(size)};
       const PositionRange replaced = settle_overlap(window, added, terms.policy);
       place(pool, window, added, replaced, arrival, result);

@@ -125,7 +125,8 @@ class ReorderQueue {
   std::uint32_t page_at(ReorderPool& pool, std::int64_t number, const Terms& terms);
   PageWindow window_at(ReorderPool& pool, StreamOffset begin, StreamOffset end,
                        const Terms& terms);
-  void look_around(ReorderPool& pool, PageWindow& window, StreamOffset begin, StreamOffset end);
+  void look_around(ReorderPool& pool, PageWindow& window, StreamOffset begin, StreamOffset end,
+                   OverlapPolicy policy);
   static void place(ReorderPool& pool, PageWindow& window, PositionRange added,
                     PositionRange replaced, const Arrival& arrival, InsertResult& result);
   std::uint32_t find(const ReorderPool& pool, std::int64_t number) const;
