@@ -61,6 +61,11 @@ std::vector<std::string> policy_names(const Rows& rows) {
   return list;
 }
 
+template <std::size_t N>
+std::vector<std::string> names(const std::array<std::string_view, N>& list) {
+  return {list.begin(), list.end()};
+}
+
 /// All but the default, which stands first.
 template <class Rows>
 std::string other_policies(const Rows& rows) {

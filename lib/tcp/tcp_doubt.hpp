@@ -136,7 +136,7 @@ void TcpTracker<Handler>::hold_doubtful(Connection& c, Direction d, StreamOffset
   }
   const StreamOffset end = begin + static_cast<StreamOffset>(bytes.size());
   // What is held without doubt stays, whatever the policy.
-  hold(c, d, begin, bytes, OverlapPolicy::First);
+  hold(c, d, begin, bytes, OverlapPolicy::First, out);
   if (h.has_any(half_flags::kDoubt)) {
     extra->doubt.begin = std::min(extra->doubt.begin, begin);
     extra->doubt.end = std::max(extra->doubt.end, end);

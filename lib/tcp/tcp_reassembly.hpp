@@ -152,7 +152,7 @@ void TcpTracker<Handler>::place(Connection& c, Direction d, StreamOffset begin, 
     if (!h.has_any(half_flags::kHeld) && begin > h.offset && !waits_for_ack(c, d)) {
       if (HalfExtra* extra = half_extra(c, d)) ++extra->out_of_order;
     }
-    hold(c, d, begin, bytes, settings_.overlap);
+    hold(c, d, begin, bytes, settings_.overlap, out);
     keep_room(c, d, out);
     drain(c, d, out);
     return;
@@ -165,9 +165,10 @@ void TcpTracker<Handler>::place(Connection& c, Direction d, StreamOffset begin, 
     const bool short_of_pages = memory_.pages.in_use() == memory_.pages.capacity();
     if (free == bytes.size() || short_of_pages) {
       deliver(c, d, bytes.first(free), out);
-      hold(c, d, begin + static_cast<StreamOffset>(free), bytes.subspan(free), settings_.overlap);
+      hold(c, d, begin + static_cast<StreamOffset>(free), bytes.subspan(free),
+           settings_.overlap, out);
     } else {
-      hold(c, d, begin, bytes, settings_.overlap);
+      hold(c, d, begin, bytes, settings_.overlap, out);
     }
     keep_room(c, d, out);
     drain(c, d, out);
@@ -178,7 +179,7 @@ void TcpTracker<Handler>::place(Connection& c, Direction d, StreamOffset begin, 
 
 template <class Handler>
 void TcpTracker<Handler>::hold(Connection& c, Direction d, StreamOffset begin, ByteView bytes,
-                               OverlapPolicy policy) {
+                               OverlapPolicy policy, Handler& out) {
   HalfConnection& h = c.half[index_of(d)];
   HalfExtra* extra = half_extra(c, d);
   if (extra == nullptr) {

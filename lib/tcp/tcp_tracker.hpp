@@ -288,7 +288,8 @@ class TcpTracker {
   void note_old_text(Connection& c, Direction d, StreamOffset begin, StreamOffset end, bool probe);
   void reopen(Connection& c, Direction d);
   void place(Connection& c, Direction d, StreamOffset begin, ByteView bytes, Handler& out);
-  void hold(Connection& c, Direction d, StreamOffset begin, ByteView bytes, OverlapPolicy policy);
+  void hold(Connection& c, Direction d, StreamOffset begin, ByteView bytes, OverlapPolicy policy,
+            Handler& out);
   void keep_room(Connection& c, Direction d, Handler& out);
   void count_old(Connection& c, Direction d, StreamOffset begin, StreamOffset end);
   void deliver(Connection& c, Direction d, ByteView bytes, Handler& out);
