@@ -8,6 +8,7 @@
 #include <list>
 #include <map>
 #include <random>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -245,6 +246,37 @@ TEST(ReorderQueue, AgreesWithAByteMap) {
     EXPECT_EQ(drained(queue, pool), model.bytes());
     EXPECT_EQ(pool.in_use(), 0u);
   }
+}
+
+// Which positions are held does not depend on the policy, also where pages run out in the middle of
+// segments and pieces lose their heads to removal.
+TEST(ReorderQueue, CountsTheSameUnderEveryPolicy) {
+  std::set<std::vector<std::uint64_t>> logs;
+  for (const OverlapName& name : kOverlapNames) {
+    SCOPED_TRACE(name.name);
+    std::mt19937_64 random(17);
+    ReorderPool pool(20);
+    ReorderQueue queue;
+    std::vector<std::uint64_t> log;
+    std::uint64_t held = 0;
+    StreamOffset done = 0;
+    for (int step = 0; step < 2000; ++step) {
+      const StreamOffset at = done + static_cast<StreamOffset>(random() % 60000);
+      const std::string bytes(1 + random() % 9000, static_cast<char>(step));
+      const InsertResult r = queue.insert(
+          pool, at, view(bytes), {.policy = name.policy, .owner = kOwner, .page_limit = 15});
+      ASSERT_EQ(r.fresh + r.duplicate + r.overlap + r.no_memory, bytes.size());
+      if (random() % 2 == 0) done += static_cast<StreamOffset>(random() % 5000);
+      const std::uint64_t dropped = queue.drop_before(pool, done);
+      held += r.fresh - dropped;
+      ASSERT_EQ(queue.bytes(), held);
+      log.insert(log.end(), {r.fresh, r.no_memory, dropped});
+    }
+    EXPECT_EQ(queue.clear(pool), held);
+    EXPECT_EQ(pool.in_use(), 0u);
+    logs.insert(log);
+  }
+  EXPECT_EQ(logs.size(), 1U);
 }
 
 TEST(ReorderQueue, CountsWhatFindsNoPage) {
