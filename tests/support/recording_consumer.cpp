@@ -50,6 +50,19 @@ std::string to_text(const ConnectionRecord& record, Timestamp base) {
   return out.str();
 }
 
+/// All conflicts of a closed connection: the direction, where, who won, and both versions.
+static std::string conflicts_text(const ConnectionLog& log) {
+  std::ostringstream out;
+  for (const ToldConflict& told : log.conflicts) {
+    const Direction d = log.record.direction_of(told.conflict);
+    out << " conflict " << (index_of(d) == 0 ? "> " : "< ")
+        << told.conflict.position - log.record.side(d).origin << " "
+        << kConflictWinnerNames[static_cast<std::size_t>(told.conflict.winner)] << " \""
+        << escaped(told.held) << "\" \"" << escaped(told.arrived) << "\"";
+  }
+  return out.str();
+}
+
 void RecordingConsumer::expect(const char* rule, bool holds) {
   if (holds) return;
   violations_ += std::string(rule) + " (event " + std::to_string(events_.size()) + ")\n";
@@ -184,7 +197,8 @@ std::string RecordingConsumer::text(Timestamp base) const {
     }
     if (event.kind == StreamEvent::Kind::Data) out << " \"" << escaped(event.bytes) << "\"";
     if (event.kind == StreamEvent::Kind::Close) {
-      out << " " << to_text(connections_[event.connection].record, base);
+      out << " " << to_text(connections_[event.connection].record, base)
+          << conflicts_text(connections_[event.connection]);
     }
     out << "\n";
   }
