@@ -3,6 +3,7 @@
 // filled last and without one; against the list model of each system's queue.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
