@@ -39,7 +39,7 @@ enum Bits : unsigned {
   kFinAcked = 1U << 13,
   kFast = 1U << 14,       ///< nothing is odd: the fast path may be taken
   kAckedBySyn = 1U << 15, ///< its SYN was acknowledged
-  kDoubt = 1U << 16,      ///< some held bytes may not have been accepted (HalfExtra::doubt)
+  kDoubt = 1U << 16,      ///< some bytes may not have been accepted (HalfExtra::doubtful)
   kDoubtFin = 1U << 17,   ///< so may its FIN (HalfExtra::doubt_fin)
   kTimestamps = 1U << 18, ///< its SYN carried the timestamp option; ts_recent is valid
   kSigned = 1U << 19,     ///< its SYN carried a TCP MD5 or TCP-AO signature
@@ -168,20 +168,17 @@ struct OffsetRange {
   StreamOffset end;
 };
 
-/// Held bytes of which it is not known whether the receiver took them; see docs/tcp.md.
-struct DoubtfulRange {
-  StreamOffset begin;
-  StreamOffset end;
-  Fate cause;  ///< what becomes of them, unless the receiver acknowledges them
-};
-
 /// How many urgent positions a direction remembers: to be taken out, and for the record.
 inline constexpr std::size_t kUrgentPositions = 8;
 
 /// Rare state of one direction.
 struct HalfExtra {
   ReorderQueue queue;
-  DoubtfulRange doubt;         ///< with kDoubt
+  // With kDoubt: bytes that the receiver may not have taken (docs/tcp.md), where the last of them
+  // ends, and what becomes of them unless it acknowledges them.
+  ReorderQueue doubtful;
+  StreamOffset doubt_end;
+  Fate doubt_cause;
   SeqNum doubt_fin;            ///< with kDoubtFin
   std::uint32_t urgent_pending_count;
   std::array<StreamOffset, kUrgentPositions> urgent_pending;  ///< ascending; to be taken out

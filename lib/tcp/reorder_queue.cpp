@@ -369,11 +369,6 @@ std::uint64_t ReorderQueue::forget(ReorderPool& pool, StreamOffset begin, Stream
       forgotten += run_end - i;
       i = find_bit(page.present, run_end, upper, true);
     }
-    assign_bits(page.starts, lower, upper, false);
-    // What is left of a piece whose head was forgotten is a piece of its own.
-    if (upper < kPageBytes && test(page.present, upper)) {
-      assign_bits(page.starts, upper, upper + 1, true);
-    }
     at = find_from(pool, page.number + 1);
   }
   bytes_ -= forgotten;

@@ -104,7 +104,8 @@ class ReorderQueue {
   /// Forgets everything held before `offset`; returns how many bytes that were.
   std::uint64_t drop_before(ReorderPool& pool, StreamOffset offset);
   /// Forgets what is held in [begin, end); returns how many bytes that were. A page that becomes
-  /// empty between others is given back when those before it are.
+  /// empty between others is given back when those before it are. Preconditions: the policy of all
+  /// insertions was First, which does not ask where pieces begin.
   std::uint64_t forget(ReorderPool& pool, StreamOffset begin, StreamOffset end);
   /// Gives all pages back; returns how many bytes were held.
   std::uint64_t clear(ReorderPool& pool);

@@ -53,7 +53,7 @@ Doubt TcpTracker<Handler>::doubt_about_ack(const Connection& c, const Segment& s
     if (very_old && !repeats) return Doubt::Acknowledgement;
   }
   if (listener.has_any(kDoubt)) {
-    const StreamOffset end = find_half_extra(c, reverse(d))->doubt.end;
+    const StreamOffset end = find_half_extra(c, reverse(d))->doubt_end;
     const SeqNum doubt_end =
         listener.rcv_nxt + static_cast<std::uint32_t>(end - listener.offset);
     if (furthest.before(doubt_end)) furthest = doubt_end;
@@ -124,9 +124,10 @@ typename TcpTracker<Handler>::DoubtStart TcpTracker<Handler>::doubt_start(
   return {edge, Fate::OutOfWindow};
 }
 
+// The first copy in doubt stays; a queue of their own keeps doubtful bytes from winning anything.
 template <class Handler>
 void TcpTracker<Handler>::hold_doubtful(Connection& c, Direction d, StreamOffset begin,
-                                        ByteView bytes, Fate cause, Handler& out) {
+                                        ByteView bytes, Fate cause) {
   if (bytes.empty()) return;
   HalfConnection& h = c.half[index_of(d)];
   HalfExtra* extra = half_extra(c, d);
@@ -134,17 +135,20 @@ void TcpTracker<Handler>::hold_doubtful(Connection& c, Direction d, StreamOffset
     counters_.fate(cause, bytes.size());
     return;
   }
-  const StreamOffset end = begin + static_cast<StreamOffset>(bytes.size());
-  // What is held without doubt stays, whatever the policy.
-  hold(c, d, begin, bytes, OverlapPolicy::First, out);
-  if (h.has_any(half_flags::kDoubt)) {
-    extra->doubt.begin = std::min(extra->doubt.begin, begin);
-    extra->doubt.end = std::max(extra->doubt.end, end);
-  } else {
-    extra->doubt = {begin, end, cause};
-    h.set(half_flags::kDoubt);
+  if (!h.has_any(half_flags::kDoubt)) {
+    extra->doubt_cause = cause;
+    extra->doubt_end = begin;
   }
-  keep_room(c, d, out);
+  const InsertResult r = extra->doubtful.insert(
+      memory_.pages, begin, bytes,
+      {.policy = OverlapPolicy::First,
+       .owner = c.index * 2 + side_of(c, d),
+       .page_limit = settings_.pages_per_direction});
+  counters_.fate(cause, bytes.size() - r.fresh);
+  if (extra->doubtful.empty()) return;
+  h.set(half_flags::kDoubt);
+  const StreamOffset end = begin + static_cast<StreamOffset>(bytes.size());
+  extra->doubt_end = std::max(extra->doubt_end, end);
 }
 
 // A copy without doubt takes the place of one with.
@@ -152,32 +156,26 @@ template <class Handler>
 void TcpTracker<Handler>::forget_doubtful(Connection& c, Direction d, StreamOffset begin,
                                           StreamOffset end) {
   HalfConnection& h = c.half[index_of(d)];
-  if (!h.has_any(half_flags::kDoubt)) return;
+  if (!h.has_any(half_flags::kDoubt) || begin >= end) return;
   HalfExtra& extra = *find_half_extra(c, d);
-  begin = std::max(begin, extra.doubt.begin);
-  end = std::min(end, extra.doubt.end);
-  if (begin >= end) return;
-  const std::uint64_t forgotten = extra.queue.forget(memory_.pages, begin, end);
-  counters_.fate(extra.doubt.cause, forgotten);
-  if (forgotten > 0 && extra.doubt.cause == Fate::AfterEnd && h.has_any(half_flags::kFinSeen)) {
-    count(c, Anomaly::DataAfterFin);
+  const std::uint64_t forgotten = extra.doubtful.forget(memory_.pages, begin, end);
+  counters_.fate(extra.doubt_cause, forgotten);
+  if (forgotten > 0) {
+    const bool behind_fin =
+        extra.doubt_cause == Fate::AfterEnd && h.has_any(half_flags::kFinSeen);
+    if (behind_fin) count(c, Anomaly::DataAfterFin);
+    if (extra.doubt_cause == Fate::OutOfWindow) count(c, Anomaly::OutOfWindow);
   }
-  if (forgotten > 0 && extra.doubt.cause == Fate::OutOfWindow) count(c, Anomaly::OutOfWindow);
-  if (begin == extra.doubt.begin) extra.doubt.begin = end;
-  if (end == extra.doubt.end) extra.doubt.end = begin;
-  if (extra.doubt.begin >= extra.doubt.end) h.clear(half_flags::kDoubt);
-  if (extra.queue.empty()) h.clear(half_flags::kQueued);
+  if (extra.doubtful.empty()) h.clear(half_flags::kDoubt);
 }
 
+// What nobody acknowledged, or stands behind a FIN that is one.
 template <class Handler>
 void TcpTracker<Handler>::drop_doubtful(Connection& c, Direction d) {
   const HalfConnection& h = c.half[index_of(d)];
   if (!h.has_any(half_flags::kDoubt)) return;
-  StreamOffset from = std::max(acked_offset(h), h.offset);
-  if (h.has_any(half_flags::kFinSeen)) {
-    from = std::min(from, unwrap(h.fin_seq, h.offset, h.rcv_nxt));
-  }
-  forget_doubtful(c, d, from, find_half_extra(c, d)->doubt.end);
+  forget_doubtful(c, d, std::numeric_limits<StreamOffset>::min() / 2,
+                  std::numeric_limits<StreamOffset>::max() / 2);
 }
 
 template <class Handler>
@@ -189,17 +187,13 @@ StreamOffset TcpTracker<Handler>::acked_offset(const HalfConnection& h) const {
 /// Up to where held bytes may be delivered.
 template <class Handler>
 StreamOffset TcpTracker<Handler>::final_until(const Connection& c, Direction d) const {
-  const HalfConnection& h = c.half[index_of(d)];
-  if (waits_for_ack(c, d)) return acked_offset(h);
-  if (h.has_any(half_flags::kDoubt)) {
-    return std::max(find_half_extra(c, d)->doubt.begin, acked_offset(h));
-  }
-  return std::numeric_limits<StreamOffset>::max();
+  return waits_for_ack(c, d) ? acked_offset(c.half[index_of(d)])
+                             : std::numeric_limits<StreamOffset>::max();
 }
 
 // The receiver of `d` has acknowledged more: that settles what was doubtful up to there.
 template <class Handler>
-void TcpTracker<Handler>::confirm_acked(Connection& c, Direction d) {
+void TcpTracker<Handler>::confirm_acked(Connection& c, Direction d, Handler& out) {
   HalfConnection& h = c.half[index_of(d)];
   using enum half_flags::Bits;
   if (h.has_any(kDoubtFin) && h.snd_una == find_half_extra(c, d)->doubt_fin + 1 &&
@@ -209,26 +203,52 @@ void TcpTracker<Handler>::confirm_acked(Connection& c, Direction d) {
     h.fin_seq = h.snd_una - 1;
     if (h.snd_nxt.before(h.snd_una)) h.snd_nxt = h.snd_una;
   }
-  if (h.has_any(kFinSeen) && h.snd_una == h.fin_seq + 1) drop_doubtful(c, d);
+  if (h.has_any(kFinSeen) && h.snd_una == h.fin_seq + 1) {
+    forget_doubtful(c, d, unwrap(h.fin_seq, h.offset, h.rcv_nxt),
+                    std::numeric_limits<StreamOffset>::max() / 2);
+  }
   if (!h.has_any(kDoubt)) return;
   HalfExtra& extra = *find_half_extra(c, d);
   const StreamOffset acked = unwrap(h.snd_una, h.offset, h.rcv_nxt);
-  if (acked <= extra.doubt.begin) return;
+  if (acked <= extra.doubtful.front(memory_.pages)) return;
   if (h.has_any(kFinSeen) && !h.has_any(kEnded | kFinAcked) && h.fin_seq.before(h.snd_una)) {
-    // It took bytes at and behind the FIN's place, so it did not take the FIN.
-    h.clear(kFinSeen);
-    count(c, Anomaly::FinVoid);
-    if (c.close_reason == static_cast<std::uint8_t>(Closing::Fin)) {
-      c.clear(connection_flags::kClosing);
-      c.close_reason = static_cast<std::uint8_t>(Closing::None);
-    }
+    void_fin(c, d); // it took bytes at and behind the FIN's place
   }
-  if (extra.doubt.cause == Fate::AfterEnd) reopen(c, d);
-  const StreamOffset confirmed = std::min(acked, extra.doubt.end);
-  const SeqNum seq = h.rcv_nxt + static_cast<std::uint32_t>(confirmed - h.offset);
-  if (h.snd_nxt.before(seq)) h.snd_nxt = seq;
-  extra.doubt.begin = confirmed;
-  if (extra.doubt.begin == extra.doubt.end) h.clear(kDoubt);
+  if (extra.doubt_cause == Fate::AfterEnd) reopen(c, d);
+  believe_doubtful(c, d, acked, out);
+}
+
+// As if they had just arrived, without doubt.
+template <class Handler>
+void TcpTracker<Handler>::believe_doubtful(Connection& c, Direction d, StreamOffset until,
+                                           Handler& out) {
+  HalfConnection& h = c.half[index_of(d)];
+  ReorderQueue& doubtful = find_half_extra(c, d)->doubtful;
+  counters_.fate(Fate::Duplicate, doubtful.drop_before(memory_.pages, h.offset));
+  while (!doubtful.empty() && doubtful.front(memory_.pages) < until) {
+    const StreamOffset begin = doubtful.front(memory_.pages);
+    const ByteView held = doubtful.front_bytes(memory_.pages);
+    const std::size_t size = std::min(held.size(), static_cast<std::size_t>(until - begin));
+    // A copy: to arrange them may take or give back any page.
+    std::array<std::uint8_t, kPageBytes> bytes;
+    std::copy_n(held.begin(), size, bytes.begin());
+    doubtful.pop_front(memory_.pages, size);
+    const StreamOffset end = begin + static_cast<StreamOffset>(size);
+    const SeqNum seq_end = h.rcv_nxt + static_cast<std::uint32_t>(end - h.offset);
+    if (h.snd_nxt.before(seq_end)) h.snd_nxt = seq_end;
+    arrange(c, d, begin, {bytes.data(), size}, out);
+    counters_.fate(Fate::Duplicate, doubtful.drop_before(memory_.pages, h.offset));
+  }
+  if (doubtful.empty()) h.clear(half_flags::kDoubt);
+}
+
+template <class Handler>
+void TcpTracker<Handler>::void_fin(Connection& c, Direction d) {
+  c.half[index_of(d)].clear(half_flags::kFinSeen);
+  count(c, Anomaly::FinVoid);
+  if (c.close_reason != static_cast<std::uint8_t>(Closing::Fin)) return;
+  c.clear(connection_flags::kClosing);
+  c.close_reason = static_cast<std::uint8_t>(Closing::None);
 }
 
 template <class Handler>

@@ -15,8 +15,8 @@ void TcpTracker<Handler>::set_origin(Connection& c, Direction d, SeqNum first_da
   using enum half_flags::Bits;
   if (HalfExtra* extra = find_half_extra(c, d); extra != nullptr && h.has_any(kOriginKnown)) {
     const StreamOffset shift = unwrap(first_data, h.offset, h.rcv_nxt);
-    extra->doubt.begin -= shift;
-    extra->doubt.end -= shift;
+    extra->doubtful.rebase(shift);
+    extra->doubt_end -= shift;
     for (StreamOffset& position : extra->urgent_pending) position -= shift;
   }
   if (h.has_any(half_flags::kQueued)) {

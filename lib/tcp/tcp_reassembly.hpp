@@ -72,13 +72,13 @@ void TcpTracker<Handler>::on_text(Connection& c, const Segment& s, Direction d, 
   }
   place(c, d, begin, bytes.first(believed), out);
   place_doubtful(c, d, begin + static_cast<StreamOffset>(believed), bytes.subspan(believed),
-                 start.cause, out);
+                 start.cause);
 }
 
 // Bytes that a receiver may not have taken; see tcp_doubt.hpp.
 template <class Handler>
 void TcpTracker<Handler>::place_doubtful(Connection& c, Direction d, StreamOffset begin,
-                                         ByteView bytes, Fate cause, Handler& out) {
+                                         ByteView bytes, Fate cause) {
   if (bytes.empty()) return;
   const HalfConnection& h = c.half[index_of(d)];
   if (h.has_any(half_flags::kEnded | half_flags::kFinAcked) && cause != Fate::OutOfWindow) {
@@ -91,7 +91,7 @@ void TcpTracker<Handler>::place_doubtful(Connection& c, Direction d, StreamOffse
   const bool window_probe =
       cause == Fate::OutOfWindow && bytes.size() == 1 && begin == window_edge(c, d);
   if (window_probe) cause = Fate::Duplicate;
-  hold_doubtful(c, d, begin, bytes, cause, out);
+  hold_doubtful(c, d, begin, bytes, cause);
 }
 
 // Bytes at positions already announced.
@@ -144,15 +144,21 @@ void TcpTracker<Handler>::count_old(Connection& c, Direction d, StreamOffset beg
 template <class Handler>
 void TcpTracker<Handler>::place(Connection& c, Direction d, StreamOffset begin, ByteView bytes,
                                 Handler& out) {
-  HalfConnection& h = c.half[index_of(d)];
   if (bytes.empty()) return;
-  const StreamOffset end = begin + static_cast<StreamOffset>(bytes.size());
-  forget_doubtful(c, d, begin, end);
+  forget_doubtful(c, d, begin, begin + static_cast<StreamOffset>(bytes.size()));
+  arrange(c, d, begin, bytes, out);
+}
+
+// In order: delivered; early: held.
+template <class Handler>
+void TcpTracker<Handler>::arrange(Connection& c, Direction d, StreamOffset begin, ByteView bytes,
+                                  Handler& out) {
+  HalfConnection& h = c.half[index_of(d)];
   if (h.has_any(half_flags::kHeld) || begin > h.offset || waits_for_ack(c, d)) {
     if (!h.has_any(half_flags::kHeld) && begin > h.offset && !waits_for_ack(c, d)) {
       if (HalfExtra* extra = half_extra(c, d)) ++extra->out_of_order;
     }
-    hold(c, d, begin, bytes, settings_.overlap, out);
+    hold(c, d, begin, bytes, out);
     keep_room(c, d, out);
     drain(c, d, out);
     return;
@@ -165,10 +171,9 @@ void TcpTracker<Handler>::place(Connection& c, Direction d, StreamOffset begin, 
     const bool short_of_pages = memory_.pages.in_use() == memory_.pages.capacity();
     if (free == bytes.size() || short_of_pages) {
       deliver(c, d, bytes.first(free), out);
-      hold(c, d, begin + static_cast<StreamOffset>(free), bytes.subspan(free),
-           settings_.overlap, out);
+      hold(c, d, begin + static_cast<StreamOffset>(free), bytes.subspan(free), out);
     } else {
-      hold(c, d, begin, bytes, settings_.overlap, out);
+      hold(c, d, begin, bytes, out);
     }
     keep_room(c, d, out);
     drain(c, d, out);
@@ -179,7 +184,7 @@ void TcpTracker<Handler>::place(Connection& c, Direction d, StreamOffset begin, 
 
 template <class Handler>
 void TcpTracker<Handler>::hold(Connection& c, Direction d, StreamOffset begin, ByteView bytes,
-                               OverlapPolicy policy, Handler& out) {
+                               Handler& out) {
   HalfConnection& h = c.half[index_of(d)];
   HalfExtra* extra = half_extra(c, d);
   if (extra == nullptr) {
@@ -200,7 +205,7 @@ void TcpTracker<Handler>::hold(Connection& c, Direction d, StreamOffset begin, B
   // The whole segment at once: a policy asks where it begins and ends.
   const InsertResult r = extra->queue.insert(
       memory_.pages, begin, bytes,
-      {.policy = policy,
+      {.policy = settings_.overlap,
        .owner = c.index * 2 + side_of(c, d),
        .page_limit = settings_.pages_per_direction,
        .observer = &teller});
@@ -479,7 +484,7 @@ void TcpTracker<Handler>::announce_end(Connection& c, Direction d, Handler& out)
   // Until the other side has acknowledged it, the FIN may turn out to be nobody's.
   const bool may_be_void = c.half[index_of(reverse(d))].has_any(kHeard) && !h.has_any(kFinAcked);
   if (may_be_void && !c.has_any(connection_flags::kFinishing)) return;
-  forget_doubtful(c, d, h.offset, std::numeric_limits<StreamOffset>::max());
+  drop_doubtful(c, d);
   h.set(kEnded);
   h.apply(Event::SendFin);
   c.half[index_of(reverse(d))].apply(Event::ReceiveFin);
@@ -570,8 +575,9 @@ template <class Handler>
 void TcpTracker<Handler>::release(Connection& c) {
   if (c.extra == 0) return;
   for (HalfExtra& half : memory_.extras[c.extra - 1].half) {
-    FLOWLOOM_DCHECK(half.queue.empty());
+    FLOWLOOM_DCHECK(half.queue.empty() && half.doubtful.empty());
     half.queue.clear(memory_.pages);
+    half.doubtful.clear(memory_.pages);
   }
   memory_.extras.give_back(c.extra - 1);
   c.extra = 0;

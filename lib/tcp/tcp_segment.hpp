@@ -97,7 +97,7 @@ void TcpTracker<Handler>::on_believed_segment(Connection& c, const Segment& s, D
   HalfConnection& talker = c.half[index_of(d)];
   const bool old_ack = is_old_ack(c.half[index_of(reverse(d))], s);
   note_timestamp(c, s, d);
-  if (s.flags.has_any(kAck)) on_ack(c, s, d);
+  if (s.flags.has_any(kAck)) on_ack(c, s, d, out);
   if (s.flags.has_any(kUrg)) note_urgent(c, s, d);
   if (s.window == 0 && !s.flags.has_any(kSyn) && !old_ack) {
     count(c, Anomaly::ZeroWindow);
@@ -164,7 +164,7 @@ void TcpTracker<Handler>::expect_urgent(HalfConnection& h, HalfExtra& extra,
 
 // SND.UNA and the window of the other direction, and what the acknowledgement proves.
 template <class Handler>
-void TcpTracker<Handler>::on_ack(Connection& c, const Segment& s, Direction d) {
+void TcpTracker<Handler>::on_ack(Connection& c, const Segment& s, Direction d, Handler& out) {
   HalfConnection& talker = c.half[index_of(d)];
   HalfConnection& listener = c.half[index_of(reverse(d))];
   using enum half_flags::Bits;
@@ -190,7 +190,7 @@ void TcpTracker<Handler>::on_ack(Connection& c, const Segment& s, Direction d) {
   }
   // An older one says nothing of the window (RFC 9293, 3.10.7.4: SND.WL1, SND.WL2).
   if (listener.snd_una == s.ack) note_window(c, d, s);
-  if (listener.has_any(kDoubt | kDoubtFin)) confirm_acked(c, reverse(d));
+  if (listener.has_any(kDoubt | kDoubtFin)) confirm_acked(c, reverse(d), out);
   if (listener.state() == State::SynReceived && listener.rcv_nxt.at_or_before(s.ack)) {
     listener.apply(Event::SynAcked);
   }

@@ -227,10 +227,11 @@ class TcpTracker {
   };
   [[nodiscard]] DoubtStart doubt_start(const Connection& c, Direction d, StreamOffset begin,
                                        Doubt doubt) const;
-  void hold_doubtful(Connection& c, Direction d, StreamOffset begin, ByteView bytes, Fate cause,
-                     Handler& out);
+  void hold_doubtful(Connection& c, Direction d, StreamOffset begin, ByteView bytes, Fate cause);
   void forget_doubtful(Connection& c, Direction d, StreamOffset begin, StreamOffset end);
-  void confirm_acked(Connection& c, Direction d);
+  void confirm_acked(Connection& c, Direction d, Handler& out);
+  void believe_doubtful(Connection& c, Direction d, StreamOffset until, Handler& out);
+  void void_fin(Connection& c, Direction d);
   void doubt_fin(Connection& c, Direction d, SeqNum fin);
   void drop_doubtful(Connection& c, Direction d);
   [[nodiscard]] StreamOffset acked_offset(const HalfConnection& h) const;
@@ -272,7 +273,7 @@ class TcpTracker {
   void note_urgent(Connection& c, const Segment& s, Direction d);
   void expect_urgent(HalfConnection& h, HalfExtra& extra, StreamOffset position);
   [[nodiscard]] bool reset_is_valid(const Connection& c, const Segment& s, Direction d) const;
-  void on_ack(Connection& c, const Segment& s, Direction d);
+  void on_ack(Connection& c, const Segment& s, Direction d, Handler& out);
   void on_reset(Connection& c, const Segment& s, Direction d);
   void on_fin(Connection& c, const Segment& s, Direction d, Handler& out);
   void begin_closing(Connection& c, Closing how, Timestamp clock);
@@ -283,13 +284,12 @@ class TcpTracker {
 
   // --- bytes into order (tcp_reassembly.hpp)
   void on_text(Connection& c, const Segment& s, Direction d, Doubt doubt, Handler& out);
-  void place_doubtful(Connection& c, Direction d, StreamOffset begin, ByteView bytes, Fate cause,
-                      Handler& out);
+  void place_doubtful(Connection& c, Direction d, StreamOffset begin, ByteView bytes, Fate cause);
+  void arrange(Connection& c, Direction d, StreamOffset begin, ByteView bytes, Handler& out);
   void note_old_text(Connection& c, Direction d, StreamOffset begin, StreamOffset end, bool probe);
   void reopen(Connection& c, Direction d);
   void place(Connection& c, Direction d, StreamOffset begin, ByteView bytes, Handler& out);
-  void hold(Connection& c, Direction d, StreamOffset begin, ByteView bytes, OverlapPolicy policy,
-            Handler& out);
+  void hold(Connection& c, Direction d, StreamOffset begin, ByteView bytes, Handler& out);
   void keep_room(Connection& c, Direction d, Handler& out);
   void count_old(Connection& c, Direction d, StreamOffset begin, StreamOffset end);
   void deliver(Connection& c, Direction d, ByteView bytes, Handler& out);
