@@ -35,7 +35,7 @@ Packet packet_of(const CompleteDatagram& datagram, const Packet& last_fragment) 
   packet.frame = datagram.bytes.data() - datagram.link_bytes;
   packet.captured = datagram.link_bytes + static_cast<std::uint32_t>(datagram.bytes.size());
   packet.wire_length = packet.captured;
-  if (datagram.link_bytes != last_fragment.ip_offset) packet.link = LinkType::Raw;
+  packet.link = datagram.link_bytes == 0 ? LinkType::Raw : LinkType::Reassembled;
   packet.flow_hash = 0;
   packet.payload_length = 0;
   packet.ip_offset = 0;
@@ -210,14 +210,16 @@ Defragmenter::Result Defragmenter::complete(std::uint32_t index, const Packet& l
     discard(index);
     return reject(FragmentReject::TooLarge);
   }
-  const std::uint32_t link_bytes = last.ip_offset <= kMaxLinkBytes ? last.ip_offset : 0;
+  std::array<std::uint8_t, kMaxReassembledHeaderBytes> link;
+  const auto link_bytes =
+      static_cast<std::uint32_t>(write_reassembled_header(last, link.data()));
   const DatagramRing::Block block =
       completed_.take(std::size_t{link_bytes} + header_bytes + datagram.data_bytes);
   if (block.bytes.empty()) {
     evict(index);
     return reject(FragmentReject::NoRoom);
   }
-  std::memcpy(block.bytes.data(), last.frame, link_bytes);
+  std::memcpy(block.bytes.data(), link.data(), link_bytes);
   const std::span<std::uint8_t> whole = block.bytes.subspan(link_bytes);
   std::memcpy(whole.data(), store_.header(datagram.header, header_bytes), header_bytes);
   finish_header(whole.first(header_bytes), datagram.data_bytes);

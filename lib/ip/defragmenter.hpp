@@ -21,6 +21,7 @@
 #include "ip/fragment_key.hpp"
 #include "ip/fragment_map.hpp"
 #include "ip/fragment_overlap.hpp"
+#include "net/decode.hpp"
 #include "net/packet.hpp"
 
 namespace flowloom {
@@ -54,11 +55,12 @@ struct DefragmentCounters {
 /// Kept; nothing to do yet.
 struct FragmentHeld {};
 
-/// A whole datagram, as if it had never been fragmented. In memory, the link layer of its last
-/// fragment stands before it, so that it can be parsed like the frame whose place it takes.
+/// A whole datagram, as if it had never been fragmented. In memory, what its last fragment was
+/// wrapped in stands before it (write_reassembled_header()), so that it can be parsed like the
+/// frame whose place it takes.
 struct CompleteDatagram {
   ByteView bytes;               ///< from its IP header
-  std::uint32_t link_bytes;     ///< before it; 0 where it would have been too long to keep
+  std::uint32_t link_bytes;     ///< before it; 0 where it was wrapped in nothing
   DatagramRing::Handle handle;  ///< for release()
   std::uint32_t fragments;      ///< that it was made of, duplicates included
   std::uint32_t conflicts;      ///< of them, fragments that overlapped with other bytes
@@ -73,9 +75,7 @@ class Defragmenter {
   using Result = std::variant<FragmentHeld, FragmentReject, CompleteDatagram>;
 
   static constexpr std::size_t kMinMemoryBytes = std::size_t{2} << 20;
-  /// Link-layer bytes kept before a completed datagram; real ones are below a hundred.
-  static constexpr std::uint32_t kMaxLinkBytes = 192;
-  static constexpr std::size_t kMaxCompletedBytes = kMaxLinkBytes + kMaxDatagramBytes;
+  static constexpr std::size_t kMaxCompletedBytes = kMaxReassembledHeaderBytes + kMaxDatagramBytes;
 
   explicit Defragmenter(const DefragmentSettings& settings);
 

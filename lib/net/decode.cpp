@@ -7,6 +7,7 @@
 
 #include <array>
 #include <cstddef>
+#include <cstring>
 
 namespace flowloom {
 
@@ -39,18 +40,14 @@ void walk_frame(FrameWalk& walk, LinkType link) {
   }
 }
 
-// Label switched paths are one-way: labels differ between the directions of one connection.
-bool is_part_of_identity(const EncapsulationLayer& layer) {
-  return layer.kind != EncapsulationLayer::Kind::Mpls;
-}
-
 std::uint32_t encapsulation_of(const FrameWalk& walk, const HashSeed& seed) {
   std::uint64_t hash = 0;
   for (std::uint32_t i = 0; i < walk.list.count; ++i) {
     const EncapsulationLayer& layer = walk.list.layers[i];
-    if (!is_part_of_identity(layer)) continue;
-    const std::uint64_t word =
-        std::uint64_t{static_cast<std::uint8_t>(layer.kind)} << 32 | layer.id;
+    const EncapsulationKind& kind = kind_of(layer);
+    if (kind.identity == EncapsulationIdentity::Nothing) continue;
+    const std::uint32_t id = kind.identity == EncapsulationIdentity::Id ? layer.id : 0;
+    const std::uint64_t word = std::uint64_t{static_cast<std::uint8_t>(kind.counts_as)} << 32 | id;
     hash = mix(hash ^ word ^ seed.a, seed.b | 1);
   }
   const auto folded = static_cast<std::uint32_t>(hash ^ hash >> 32) & ~kVersionBit;
@@ -85,6 +82,8 @@ void store(const FrameWalk& walk, const HashSeed& seed, Packet& packet) {
   packet.ip_offset = static_cast<std::uint16_t>(walk.ip_offset);
   packet.tcp_offset = static_cast<std::uint16_t>(walk.tcp_offset);
   packet.flags = flags_of(packet, walk);
+  // What a switch cut off must not be taken from the padding behind the datagram that carries it.
+  if (walk.cut && walk.captured < packet.captured) packet.captured = walk.captured;
 }
 
 // The fast path: untagged Ethernet, IPv4 without options or IPv6 without extension headers, TCP,
@@ -170,6 +169,22 @@ EncapsulationList list_encapsulation(const Packet& packet) {
   FrameWalk walk(packet, HeaderChecksum::Ignore);
   walk_frame(walk, packet.link);
   return walk.list;
+}
+
+std::size_t write_reassembled_header(const Packet& fragment, std::uint8_t* to) {
+  if (!fragment.has(packet_flags::kEncapsulated)) return 0;
+  FrameWalk walk(fragment, HeaderChecksum::Ignore);
+  walk_frame(walk, fragment.link);
+  to[0] = static_cast<std::uint8_t>(walk.list.count);
+  to[1] = static_cast<std::uint8_t>(walk.tunnel_count);
+  to[2] = static_cast<std::uint8_t>(walk.tag_count);
+  std::uint8_t* at = to + kReassembledFixedBytes;
+  for (std::uint32_t i = 0; i < walk.list.count; ++i, at += kReassembledLayerBytes) {
+    const std::uint32_t id = __builtin_bswap32(walk.list.layers[i].id);
+    at[0] = static_cast<std::uint8_t>(walk.list.layers[i].kind);
+    std::memcpy(at + 1, &id, sizeof id);
+  }
+  return static_cast<std::size_t>(at - to);
 }
 
 }  // namespace flowloom

@@ -1,12 +1,13 @@
-// Frame to TCP segment: link layer, tags, labels, IP and TCP headers. The only parser of frames.
-// Judges one packet by itself; knows no connection.
+// Frame to TCP segment: link layer, tags, labels, tunnels, IP and TCP headers. The only parser
+// of frames. Judges one packet by itself; knows no connection.
 #pragma once
 
-#include <array>
+#include <cstddef>
 #include <cstdint>
 
 #include "base/bytes.hpp"
 #include "base/hash.hpp"
+#include "net/encapsulation.hpp"
 #include "net/packet.hpp"
 
 namespace flowloom {
@@ -23,6 +24,11 @@ struct DecodeOptions {
   HeaderChecksum header_checksum = HeaderChecksum::Auto;
 };
 
+/// Of the header that write_reassembled_header() makes: numbers of elements, tunnels and tags; then
+/// per element its kind and its id, big-endian.
+inline constexpr std::size_t kReassembledFixedBytes = 3;
+inline constexpr std::size_t kReassembledLayerBytes = 5;
+
 /// Finds the TCP segment in packet.frame and sets verdict, payload_length, encapsulation,
 /// ip_offset, tcp_offset and flags. Reads only the captured bytes; never fails otherwise than by
 /// verdict. Preconditions: the source's part of the packet is filled, link is set.
@@ -30,7 +36,8 @@ struct DecodeOptions {
 /// payload_length follows from the IP total length (never Ethernet padding); a total length of 0
 /// (segmentation offload) is replaced by what the wire length leaves. A total length beyond the
 /// wire is an error (a host would drop it), unless the frame was cut when captured.
-/// kSnapped is set anew: not all of the TCP payload was captured.
+/// kSnapped is set anew: not all of the TCP payload was captured. Where a mirroring switch cut the
+/// frame inside a tunnel, packet.captured ends with what it left.
 /// Other verdicts than Tcp: payload_length is 0 and the offsets are 0, but for Fragment: ip_offset
 /// names the IP header, tcp_offset what follows it (IPv4) or the fragment header (IPv6), and
 /// encapsulation and kIpv6 are set, so that a defragmenter can take over.
@@ -40,21 +47,21 @@ void decode(Packet& packet, const DecodeOptions& options);
 /// tests and measurements.
 void decode_by_layers(Packet& packet, const DecodeOptions& options);
 
-/// One element of what an IP header was wrapped in, outermost first.
-struct EncapsulationLayer {
-  enum class Kind : std::uint8_t { Vlan, Mpls } kind;
-  std::uint32_t id;  ///< VLAN id (12 bits) or MPLS label (20 bits)
-};
-inline constexpr std::size_t kMaxEncapsulationLayers = 16;
-struct EncapsulationList {
-  std::uint32_t count = 0;
-  std::array<EncapsulationLayer, kMaxEncapsulationLayers> layers;
-};
-
-/// Walks the frame again and lists its tags; used once per connection. Priority tags (VLAN id 0)
-/// are left out. MPLS labels are listed, but are no part of Packet::encapsulation: a label switched
-/// path is one-way, so the two directions of a connection carry different labels.
-/// Preconditions: decode() gave the packet the verdict Tcp.
+/// Walks the frame again and lists its tags and tunnels; used once per connection. Priority tags
+/// (VLAN id 0) are left out. Not all that is listed is part of Packet::encapsulation, see
+/// encapsulations.def.
+/// Preconditions: decode() gave the packet the verdict Tcp or Fragment.
 EncapsulationList list_encapsulation(const Packet& packet);
+
+/// Longest header that write_reassembled_header() makes.
+inline constexpr std::size_t kMaxReassembledHeaderBytes =
+    kReassembledFixedBytes + kMaxEncapsulationLayers * kReassembledLayerBytes;
+
+/// Writes what decode() has to know to go on with the datagram that `fragment` is part of, as if it
+/// had stood whole in the fragment's place: the header of LinkType::Reassembled, which no source
+/// gives. Headers around a fragment cannot serve for that, since they state its length. Returns the
+/// bytes written; 0 where nothing was around it and the datagram is a plain one (LinkType::Raw).
+/// Preconditions: decode() gave the fragment the verdict Fragment; `to` has room for the longest.
+std::size_t write_reassembled_header(const Packet& fragment, std::uint8_t* to);
 
 }  // namespace flowloom

@@ -28,26 +28,31 @@ inline constexpr std::uint16_t kEtherTypeMin = 0x0600;
 /// VLAN tags and MPLS labels of a frame, counted together; priority tags included.
 inline constexpr std::uint32_t kMaxTags = kMaxEncapsulationLayers;
 
-/// Steps from the first byte of a frame to its TCP header: two for every tag, and what stands
-/// between them.
-inline constexpr std::uint32_t kMaxLayers = 2 * kMaxTags + 16;
+/// Steps from the first byte of a frame to its TCP header: two for every tag, as many as the
+/// longest way through a tunnel for each of those, and what stands between them.
+inline constexpr std::uint32_t kMaxStepsPerTunnel = 6;
+inline constexpr std::uint32_t kMaxLayers = 2 * kMaxTags + kMaxStepsPerTunnel * kMaxTunnels + 16;
 
 struct FrameWalk {
   explicit FrameWalk(const Packet& packet, HeaderChecksum header_checksum_mode)
       : frame(packet.frame),
         captured(packet.captured),
         wire(packet.wire_length > packet.captured ? packet.wire_length : packet.captured),
+        cut(wire > captured),
         header_checksum(header_checksum_mode) {}
 
   const std::uint8_t* frame;
-  // Where the frame ends, as captured and on the wire. offset <= captured <= wire always.
+  // Where the frame ends, as captured and on the wire. offset <= captured <= wire always. Inside a
+  // tunnel: where the datagram that carries it ends.
   std::uint32_t captured;
   std::uint32_t wire;
+  bool cut;  // bytes are missing at the end, because of the capture or of a mirroring switch
   std::uint32_t offset = 0;
   // Bytes of the wire that are no payload (an FCS). Only a datagram without a length of its own
   // has to know: trusting it otherwise would lose data where a capture states it wrongly.
   std::uint32_t trailer = 0;
   std::uint32_t tag_count = 0;
+  std::uint32_t tunnel_count = 0;
 
   // What the walk found.
   std::uint32_t ip_offset = 0;
@@ -87,7 +92,30 @@ struct FrameWalk {
     ++tag_count;
     constexpr std::uint32_t kPriorityTag = 0;  // VLAN id 0: a priority, no VLAN (802.1Q, 9.6)
     if (kind == EncapsulationLayer::Kind::Vlan && id == kPriorityTag) return true;
-    list.layers[list.count++] = {kind, id};
+    return remember({kind, id});
+  }
+
+  /// Goes on inside a tunnel: nothing of what follows lies behind `end`, where the datagram ends
+  /// that carries it. Moves `bytes` on, which are known to be captured.
+  Layer enter_tunnel(EncapsulationLayer tunnel, std::uint32_t end, std::uint32_t bytes,
+                     Layer next) {
+    if (tunnel_count >= kMaxTunnels || !remember(tunnel)) return stop(Verdict::TooManyTunnels);
+    ++tunnel_count;
+    if (end <= wire) {
+      wire = end;
+      trailer = 0;
+    }
+    if (end <= captured) {
+      captured = end;
+      cut = false;
+    }
+    return skip(bytes, next);
+  }
+
+ private:
+  bool remember(EncapsulationLayer layer) {
+    if (list.count == kMaxEncapsulationLayers) return false;
+    list.layers[list.count++] = layer;
     return true;
   }
 };

@@ -18,17 +18,32 @@ constexpr std::uint32_t kMaxExtensionHeaders = 8;
 enum Protocol : std::uint8_t {
   kHopByHop = 0,
   kIcmp = 1,
+  kIpv4InIp = 4,
   kUdp = 17,
+  kIpv6InIp = 41,
   kRouting = 43,
   kFragment = 44,
+  kGre = 47,
   kAuthentication = 51,
   kIcmpv6 = 58,
   kNoNext = 59,
   kDestinationOptions = 60,
+  kEtherIp = 97,
+  kL2tp3 = 115,
   kMobility = 135,
+  kMplsInIp = 137,
   kHostIdentity = 139,
   kShim6 = 140,
 };
+
+// IP in IP (RFC 2003, RFC 2473, RFC 4213).
+Layer enter_ip(FrameWalk& walk, Layer next) {
+  using Kind = EncapsulationLayer::Kind;
+  const Kind of_ipv4 = walk.ipv6 ? Kind::FourInSix : Kind::Ipip;
+  const Kind of_ipv6 = walk.ipv6 ? Kind::SixInSix : Kind::SixInFour;
+  return walk.enter_tunnel({next == Layer::Ipv4 ? of_ipv4 : of_ipv6, 0}, walk.datagram_end, 0,
+                           next);
+}
 
 // The layer, or the verdict, that a protocol number names.
 Layer transport_layer(FrameWalk& walk, std::uint8_t protocol) {
@@ -36,7 +51,21 @@ Layer transport_layer(FrameWalk& walk, std::uint8_t protocol) {
     case kTcpProtocol:
       return Layer::Tcp;
     case kUdp:
-      return walk.stop(Verdict::Udp);
+      return Layer::Udp;
+    case kIpv4InIp:
+      return enter_ip(walk, Layer::Ipv4);
+    case kIpv6InIp:
+      return enter_ip(walk, Layer::Ipv6);
+    case kGre:
+      return Layer::Gre;
+    case kEtherIp:
+      return Layer::EtherIp;
+    case kMplsInIp:
+      return Layer::MplsOverIp;
+    case kL2tp3:
+      return Layer::L2tp3;
+    case kAuthentication:
+      return Layer::Authentication;
     case kIcmp:
     case kIcmpv6:
       return walk.stop(Verdict::Icmp);
@@ -55,7 +84,7 @@ bool set_datagram_length(FrameWalk& walk, std::uint32_t length) {
   const std::uint32_t on_wire = walk.wire - walk.ip_offset;
   if (length == 0) length = on_wire > walk.trailer ? on_wire - walk.trailer : 0;
   if (length > kMaxDatagramBytes) return false;
-  if (length > on_wire && walk.captured == walk.wire) return false;
+  if (length > on_wire && !walk.cut) return false;
   walk.datagram_end = walk.ip_offset + length;
   return true;
 }
@@ -234,6 +263,15 @@ Layer ipv6_layer(FrameWalk& walk) {
     return walk.stop(Verdict::BadIpHeader);
   }
   return ipv6_chain(walk, next);
+}
+
+Layer authentication_layer(FrameWalk& walk) {
+  const ExtensionHeader header = read_extension(walk, kAuthentication, false);
+  if (header.kind == Extension::Truncated) return walk.stop(Verdict::TruncatedIp);
+  if (header.kind != Extension::Whole) return walk.stop(Verdict::BadIpHeader);
+  const std::uint8_t next = *walk.here();
+  walk.offset += header.bytes;
+  return transport_layer(walk, next);
 }
 
 Layer tcp_layer(FrameWalk& walk) {

@@ -232,12 +232,33 @@ Layer unknown_link(FrameWalk& walk) {
   return walk.stop(Verdict::UnknownLink);
 }
 
+// What write_reassembled_header() has written, then the datagram.
+Layer reassembled_link(FrameWalk& walk) {
+  if (walk.left() < kReassembledFixedBytes) return walk.stop(Verdict::UnknownLink);
+  const std::uint8_t* p = walk.here();
+  const std::uint32_t count = p[0];
+  const std::size_t bytes = kReassembledFixedBytes + count * kReassembledLayerBytes;
+  if (count > kMaxEncapsulationLayers || walk.left() < bytes) {
+    return walk.stop(Verdict::UnknownLink);
+  }
+  walk.tunnel_count = p[1];
+  walk.tag_count = p[2];
+  walk.list.count = count;
+  for (std::uint32_t i = 0; i < count; ++i) {
+    const std::uint8_t* layer = p + kReassembledFixedBytes + i * kReassembledLayerBytes;
+    if (layer[0] >= kEncapsulationKinds.size()) return walk.stop(Verdict::UnknownLink);
+    walk.list.layers[i] = {static_cast<EncapsulationLayer::Kind>(layer[0]), load_be32(layer + 1)};
+  }
+  return walk.skip(static_cast<std::uint32_t>(bytes), Layer::IpByVersion);
+}
+
 // Indexed by LinkType.
 constexpr auto kLinkFunctions = std::to_array<Layer (*)(FrameWalk&)>({
     unknown_link,
 #define LINK(symbol, linktype, name) parse_link<LinkType::symbol>,
 #include "net/links.def"
 #undef LINK
+    reassembled_link,
 });
 
 }  // namespace

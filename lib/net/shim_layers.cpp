@@ -1,5 +1,6 @@
 // What stands between the link type's header and IP: Ethernet, tags, labels, LLC, PPPoE and PPP.
 #include "net/frame_walk.hpp"
+#include "net/inner_header.hpp"
 
 namespace flowloom {
 
@@ -8,30 +9,6 @@ namespace {
 constexpr std::uint32_t kVlanTagBytes = 4;
 constexpr std::uint32_t kLabelBytes = 4;
 constexpr std::uint16_t kLengthMax = 1500;  // 802.3, 3.2.6: up to here the field is a length
-
-// The layer that an EtherType names, or Done.
-constexpr Layer layer_of_ether_type(std::uint16_t type) {
-  switch (type) {
-    case 0x0800:
-      return Layer::Ipv4;
-    case 0x86dd:
-      return Layer::Ipv6;
-    case 0x8100:  // 802.1Q
-    case 0x88a8:  // 802.1ad
-    case 0x9100:  // stacked tags before 802.1ad
-    case 0x9200:
-      return Layer::Vlan;
-    case 0x8847:
-    case 0x8848:
-      return Layer::Mpls;
-    case 0x8864:
-      return Layer::PppoeSession;
-    case 0x8870:  // a frame too long for a length field, with LLC
-      return Layer::Llc;
-    default:
-      return Layer::Done;
-  }
-}
 
 // Whether an Ethernet header that flowloom can follow stands at `bytes` from here.
 bool ethernet_at(const FrameWalk& walk, std::uint32_t bytes) {
@@ -62,6 +39,39 @@ Layer below_labels(FrameWalk& walk) {
 }
 
 }  // namespace
+
+Layer layer_of_ether_type(std::uint16_t type) {
+  switch (type) {
+    case 0x0800:
+      return Layer::Ipv4;
+    case 0x86dd:
+      return Layer::Ipv6;
+    case 0x8100:  // 802.1Q
+    case 0x88a8:  // 802.1ad
+    case 0x9100:  // stacked tags before 802.1ad
+    case 0x9200:
+      return Layer::Vlan;
+    case 0x8847:
+    case 0x8848:
+      return Layer::Mpls;
+    case 0x8864:
+      return Layer::PppoeSession;
+    case 0x6558:  // transparent bridging
+      return Layer::Ethernet;
+    case 0x8926:
+      return Layer::VnTag;
+    case 0x894f:
+      return Layer::Nsh;
+    case 0x88e7:
+      return Layer::Pbb;
+    case 0x8909:
+      return Layer::CiscoMetadata;
+    case 0x8870:  // a frame too long for a length field, with LLC
+      return Layer::Llc;
+    default:
+      return Layer::Done;
+  }
+}
 
 Layer ethernet_layer(FrameWalk& walk) {
   if (walk.left() < kEthernetHeaderBytes) return walk.stop(Verdict::TruncatedLink);
@@ -104,7 +114,80 @@ Layer pppoe_layer(FrameWalk& walk) {
   constexpr std::uint16_t kSessionData = 0x1100;
   if (walk.left() < kHeaderBytes) return walk.stop(Verdict::TruncatedLink);
   if (load_be16(walk.here()) != kSessionData) return walk.stop(Verdict::NotIp);
+  if (!walk.add_tag(EncapsulationLayer::Kind::Pppoe, load_be16(walk.here() + 2))) {
+    return walk.stop(Verdict::TooManyTags);
+  }
   return walk.skip(kHeaderBytes, Layer::Ppp);
+}
+
+// Two interfaces of the switch, one per end of its cable; the receiver's is the one that is listed.
+Layer vn_tag_layer(FrameWalk& walk) {
+  constexpr std::uint32_t kTagBytes = 4;
+  constexpr std::uint16_t kInterfaceMask = 0x3fff;
+  if (walk.left() < kTagBytes + 2) return walk.stop(Verdict::TruncatedLink);
+  const std::uint16_t receiver = load_be16(walk.here()) & kInterfaceMask;
+  if (!walk.add_tag(EncapsulationLayer::Kind::VnTag, receiver)) {
+    return walk.stop(Verdict::TooManyTags);
+  }
+  return walk.skip_to_ether_type(kTagBytes + 2, load_be16(walk.here() + kTagBytes));
+}
+
+// RFC 8300, 2: version 0, no OAM, length in words, what follows, the number of the path.
+Layer nsh_layer(FrameWalk& walk) {
+  constexpr std::uint32_t kFixedBytes = 8;
+  constexpr std::uint16_t kVersionAndOam = 0xe000;
+  constexpr std::uint16_t kWordsMask = 0x3f;
+  constexpr std::uint32_t kPathShift = 8;
+  if (walk.left() < kFixedBytes) return walk.stop(Verdict::TruncatedLink);
+  const std::uint8_t* p = walk.here();
+  const std::uint32_t bytes = (load_be16(p) & kWordsMask) * 4U;
+  if ((load_be16(p) & kVersionAndOam) != 0 || bytes < kFixedBytes) {
+    return walk.stop(Verdict::NotIp);
+  }
+  if (walk.left() < bytes) return walk.stop(Verdict::TruncatedLink);
+  if (!walk.add_tag(EncapsulationLayer::Kind::Nsh, load_be32(p + 4) >> kPathShift)) {
+    return walk.stop(Verdict::TooManyTags);
+  }
+  switch (p[3]) {
+    case 1:
+      return walk.skip(bytes, Layer::Ipv4);
+    case 2:
+      return walk.skip(bytes, Layer::Ipv6);
+    case 3:
+      return walk.skip(bytes, Layer::Ethernet);
+    case 4:
+      return walk.skip(bytes, Layer::Nsh);
+    case 5:
+      return walk.skip(bytes, Layer::Mpls);
+    default:
+      return walk.stop(Verdict::NotIp);
+  }
+}
+
+// The number of the service is the lower 24 bits of the tag; Ethernet follows.
+Layer pbb_layer(FrameWalk& walk) {
+  constexpr std::uint32_t kTagBytes = 4;
+  constexpr std::uint32_t kServiceMask = 0xffffff;
+  if (walk.left() < kTagBytes) return walk.stop(Verdict::TruncatedLink);
+  if (!walk.add_tag(EncapsulationLayer::Kind::Pbb, load_be32(walk.here()) & kServiceMask)) {
+    return walk.stop(Verdict::TooManyTags);
+  }
+  return walk.skip(kTagBytes, Layer::Ethernet);
+}
+
+// Version and length 1, one option with the group of the sender; no part of the way.
+Layer cisco_metadata_layer(FrameWalk& walk) {
+  constexpr std::uint32_t kHeaderBytes = 6;
+  constexpr std::uint16_t kVersionAndLength = 0x0101;
+  if (walk.left() < kHeaderBytes + 2) return walk.stop(Verdict::TruncatedLink);
+  if (load_be16(walk.here()) != kVersionAndLength) return walk.stop(Verdict::NotIp);
+  return walk.skip_to_ether_type(kHeaderBytes + 2, load_be16(walk.here() + kHeaderBytes));
+}
+
+Layer ppp_framing_layer(FrameWalk& walk) {
+  constexpr std::uint16_t kAddressControl = 0xff03;  // RFC 1662, 3.1
+  if (walk.left() < 2) return walk.stop(Verdict::TruncatedLink);
+  return walk.skip(load_be16(walk.here()) == kAddressControl ? 2 : 0, Layer::Ppp);
 }
 
 Layer ppp_layer(FrameWalk& walk) {

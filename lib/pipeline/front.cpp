@@ -8,8 +8,9 @@ namespace flowloom {
 
 namespace {
 
-/// How often a datagram may turn out to be a fragment of another one.
-constexpr int kMaxEncapsulation = 8;
+/// How often a datagram may turn out to be a fragment of another one: once for every tunnel that
+/// decode() follows, and once outside of them.
+constexpr std::uint32_t kMaxReassemblies = kMaxTunnels + 1;
 
 DefragmentSettings with_room(DefragmentSettings settings, std::size_t completed_bytes) {
   settings.completed_bytes = completed_bytes;
@@ -34,16 +35,23 @@ void Front::run(Burst& burst) {
 }
 
 void Front::defragment(Packet& packet) {
-  for (int depth = 0; depth < kMaxEncapsulation && packet.verdict == Verdict::Fragment; ++depth) {
+  for (std::uint32_t i = 0; i < kMaxReassemblies && packet.verdict == Verdict::Fragment; ++i) {
     const Defragmenter::Result result = defragmenter_.add(packet);
     const auto* complete = std::get_if<CompleteDatagram>(&result);
     if (complete == nullptr) return;
+    if (i > 0) give_back_last();  // the datagram around this one, whose bytes were copied
     lent_.push_back({packet.number, complete->bytes.size(), complete->handle});
     lent_bytes_ += complete->bytes.size();
     packet = packet_of(*complete, packet);
     decode(packet, decode_options_);
     packet.flags = static_cast<std::uint8_t>(packet.flags | packet_flags::kReassembled);
   }
+}
+
+void Front::give_back_last() {
+  lent_bytes_ -= lent_.back().bytes;
+  defragmenter_.release(lent_.back().handle);
+  lent_.pop_back();
 }
 
 void Front::release(std::uint64_t number) {

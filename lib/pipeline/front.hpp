@@ -40,10 +40,11 @@ class Front {
   [[nodiscard]] std::size_t reserved_bytes() const { return defragmenter_.reserved_bytes(); }
 
  private:
-  /// Room for completed datagrams: a crowded front can still take a burst of the largest.
+  /// Room for completed datagrams: a crowded front can still take a burst of the largest, one of
+  /// which is being made of fragments that lie in another.
   static constexpr std::size_t kCompletedBytes = std::size_t{8} << 20;
   static constexpr std::size_t kLentBytesMax =
-      kCompletedBytes - kBurstMax * Defragmenter::kMaxCompletedBytes;
+      kCompletedBytes - (kBurstMax + 1) * Defragmenter::kMaxCompletedBytes;
 
   /// A completed datagram that took the place of packet `number`.
   struct Lent {
@@ -52,6 +53,7 @@ class Front {
     DatagramRing::Handle handle;
   };
   void defragment(Packet& packet);
+  void give_back_last();
 
   const DecodeOptions decode_options_;
   Defragmenter defragmenter_;

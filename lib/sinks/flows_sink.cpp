@@ -7,6 +7,7 @@
 #include <fmt/compile.h>
 
 #include <algorithm>
+#include <functional>
 #include <iterator>
 #include <span>
 
@@ -23,15 +24,15 @@ std::span<const EncapsulationLayer> layers_of(const EncapsulationList& list) {
   return std::span(list.layers).first(std::min<std::size_t>(list.count, list.layers.size()));
 }
 
-/// `"key":[...],` of the layers of one kind, nothing where there are none.
-template <class Format>
+/// `"key":[...],` of the layers that `wanted` picks, nothing where there are none.
+template <class Wanted, class Put>
 void put_layers(Text& out, std::string_view begin, const EncapsulationList& list,
-                EncapsulationLayer::Kind kind, const Format& format) {
+                const Wanted& wanted, const Put& put_layer) {
   bool any = false;
   for (const EncapsulationLayer& layer : layers_of(list)) {
-    if (layer.kind != kind) continue;
+    if (!wanted(layer)) continue;
     put(out, any ? std::string_view(",") : begin);
-    fmt::format_to(std::back_inserter(out), format, layer.id);
+    put_layer(layer);
     any = true;
   }
   if (any) put(out, "],");
@@ -81,9 +82,22 @@ void FlowsSink::write_identity(StreamEvent& event) {
 }
 
 void FlowsSink::write_encapsulation(const EncapsulationList& list) {
-  using Kind = EncapsulationLayer::Kind;
-  put_layers(text_, R"("vlan":[)", list, Kind::Vlan, FMT_COMPILE("{}"));
-  put_layers(text_, R"("tunnel":[)", list, Kind::Mpls, FMT_COMPILE(R"("mpls:{}")"));
+  const auto is_vlan = [](const EncapsulationLayer& layer) {
+    return layer.kind == EncapsulationLayer::Kind::Vlan;
+  };
+  put_layers(text_, R"("vlan":[)", list, is_vlan, [&](const EncapsulationLayer& layer) {
+    fmt::format_to(std::back_inserter(text_), FMT_COMPILE("{}"), layer.id);
+  });
+  put_layers(text_, R"("tunnel":[)", list, std::not_fn(is_vlan),
+             [&](const EncapsulationLayer& layer) {
+               const EncapsulationKind& kind = kind_of(layer);
+               if (kind.id == EncapsulationId::Hidden) {
+                 fmt::format_to(std::back_inserter(text_), FMT_COMPILE(R"("{}")"), kind.name);
+               } else {
+                 fmt::format_to(std::back_inserter(text_), FMT_COMPILE(R"("{}:{}")"), kind.name,
+                                layer.id);
+               }
+             });
 }
 
 void FlowsSink::write_side(const StreamEvent& event, Direction direction) {

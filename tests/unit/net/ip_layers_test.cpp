@@ -148,8 +148,8 @@ TEST(Ipv4, Protocols) {
   EXPECT_EQ(of(17), Verdict::Udp);
   EXPECT_EQ(of(1), Verdict::Icmp);
   EXPECT_EQ(of(47), Verdict::OtherProtocol);
-  EXPECT_EQ(of(4), Verdict::OtherProtocol);
-  EXPECT_EQ(of(41), Verdict::OtherProtocol);
+  EXPECT_EQ(of(4), Verdict::BadIpHeader);  // a tunnel with something else than IP in it
+  EXPECT_EQ(of(41), Verdict::BadIpHeader);
   EXPECT_EQ(of(59), Verdict::OtherProtocol);
 }
 

@@ -15,6 +15,7 @@
 #include "net/ip.hpp"
 #include "net/tcp_checksum.hpp"
 #include "net/tcp_options.hpp"
+#include "support/tunnel_builder.hpp"
 
 namespace flowloom::test {
 namespace {
@@ -56,6 +57,10 @@ std::vector<Bytes> seeds() {
       ethernet(0x86dd, ipv6(zeros(20), 59)),
       v4,
       v6,
+      vxlan(42, ethernet(0x86dd, v6)),
+      gtp(5, ethernet(0x0800, v4)),
+      nvgre(7, 1, ethernet(0x0800, v4)),
+      keyed_gre(9, vxlan(3, ethernet(0x0800, v4))),
   };
 }
 
@@ -86,7 +91,7 @@ class Mutator {
       if (below(2) == 0) mutant.wire_length = static_cast<std::uint32_t>(mutant.frame.size());
     }
     if (below(16) == 0) mutant.wire_length = static_cast<std::uint32_t>(random_());
-    constexpr std::size_t kRows = static_cast<std::size_t>(LinkType::LinuxSll2) + 1;
+    constexpr std::size_t kRows = static_cast<std::size_t>(LinkType::Reassembled) + 1;
     if (below(3) != 0) mutant.link = static_cast<LinkType>(below(kRows));
     return mutant;
   }
@@ -158,7 +163,8 @@ TEST(Mutation, StaysInsideAndConsistent) {
     const auto verdict = static_cast<Verdict>(v);
     if (verdict == Verdict::Filtered || verdict == Verdict::TableFull ||
         verdict == Verdict::BadTcpChecksum || verdict == Verdict::TooManyTags ||
-        verdict == Verdict::TooManyLayers || verdict == Verdict::TooManyExtensions) {
+        verdict == Verdict::TooManyLayers || verdict == Verdict::TooManyTunnels ||
+        verdict == Verdict::TooManyExtensions) {
       continue;
     }
     EXPECT_GT(seen[v], 0) << kVerdictNames[v];
