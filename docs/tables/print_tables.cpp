@@ -87,6 +87,32 @@ void print_overlap_policies() {
   }
 }
 
+std::string_view identity_words(flowloom::EncapsulationIdentity identity) {
+  switch (identity) {
+    case flowloom::EncapsulationIdentity::Nothing:
+      return "no";
+    case flowloom::EncapsulationIdentity::Presence:
+      return "that it is there";
+    case flowloom::EncapsulationIdentity::Id:
+      return "with its number";
+  }
+  return "";
+}
+
+void print_encapsulations() {
+  begin("encapsulations");
+  fmt::print("| in the record | part of the identity |\n|---|---|\n");
+  for (const flowloom::EncapsulationKind& kind : flowloom::kEncapsulationKinds) {
+    const bool shown = kind.id == flowloom::EncapsulationId::Shown;
+    row(fmt::format("{}{}", kind.name, shown ? ":N" : ""), identity_words(kind.identity));
+  }
+  begin("encapsulation-limits");
+  fmt::print("| constant | value |\n|---|---|\n");
+  constant("kMaxTunnels", flowloom::kMaxTunnels, "tunnels");
+  constant("kMaxEncapsulationLayers", flowloom::kMaxEncapsulationLayers,
+           "tags, labels and tunnels together");
+}
+
 void print_constants() {
   begin("tcp-constants");
   fmt::print("| constant | value |\n|---|---|\n");
@@ -135,6 +161,7 @@ void print_sizes() {
 int main() {
   print_transitions();
   print_words();
+  print_encapsulations();
   print_names("close-reasons", flowloom::kCloseReasonNames);
   print_names("gap-causes", flowloom::kGapCauseNames);
   print_names("conn-states", flowloom::kConnStateNames);
