@@ -228,6 +228,189 @@ Layer parse_link<LinkType::Nflog>(FrameWalk& walk) {
 
 namespace {
 
+constexpr std::uint32_t kMacsBytes = 12;
+
+// What a switch chip puts behind the MAC addresses, `bytes` of it; the EtherType follows.
+Layer skip_switch_tag(FrameWalk& walk, std::uint32_t bytes) {
+  const std::uint32_t header_bytes = kMacsBytes + bytes + 2;
+  if (walk.left() < header_bytes) return walk.stop(Verdict::TruncatedLink);
+  return walk.skip_to_ether_type(header_bytes, load_be16(walk.here() + kMacsBytes + bytes));
+}
+
+// Marvell's tag takes the place of a VLAN tag where the frame had one, whose id it then holds.
+Layer skip_marvell_tag(FrameWalk& walk, std::uint32_t before) {
+  constexpr std::uint32_t kTagBytes = 4;
+  constexpr std::uint8_t kHadVlanTag = 0x20;
+  constexpr std::uint16_t kVlanIdMask = 0x0fff;
+  const std::uint32_t at = kMacsBytes + before;
+  if (walk.left() < at + kTagBytes) return walk.stop(Verdict::TruncatedLink);
+  const std::uint8_t* tag = walk.here() + at;
+  const std::uint32_t id = std::uint32_t{load_be16(tag + 2)} & kVlanIdMask;
+  if ((tag[0] & kHadVlanTag) != 0 && !walk.add_tag(EncapsulationLayer::Kind::Vlan, id)) {
+    return walk.stop(Verdict::TooManyTags);
+  }
+  return skip_switch_tag(walk, before + kTagBytes);
+}
+
+// RFC 2684 with LLC, or the datagram by itself (VC multiplexing).
+Layer llc_or_ip(FrameWalk& walk) {
+  constexpr std::uint8_t kSnap = 0xaa;
+  if (walk.left() == 0) return walk.stop(Verdict::TruncatedLink);
+  return *walk.here() == kSnap ? Layer::Llc : Layer::IpByVersion;
+}
+
+// A capture header of little-endian length and link type, then a frame of that type: but not of
+// one that has such a header itself.
+Layer link_within(FrameWalk& walk, std::uint32_t header_bytes, std::uint32_t linktype) {
+  const LinkType link = link_type_from_number(linktype);
+  if (link == LinkType::Unknown || link == LinkType::Ppi || link == LinkType::Pktap) {
+    return walk.stop(Verdict::UnknownLink);
+  }
+  if (walk.left() < header_bytes) return walk.stop(Verdict::TruncatedLink);
+  walk.offset += header_bytes;
+  return link_layer(walk, link);
+}
+
+std::uint32_t load_le32(const std::uint8_t* p) { return __builtin_bswap32(load_be32(p)); }
+std::uint16_t load_le16(const std::uint8_t* p) { return __builtin_bswap16(load_be16(p)); }
+
+}  // namespace
+
+template <>
+Layer parse_link<LinkType::BroadcomTag>(FrameWalk& walk) {
+  constexpr std::uint32_t kTagBytes = 4;
+  return skip_switch_tag(walk, kTagBytes);
+}
+
+template <>
+Layer parse_link<LinkType::BroadcomTagFirst>(FrameWalk& walk) {
+  constexpr std::uint32_t kTagBytes = 4;
+  if (walk.left() < kTagBytes) return walk.stop(Verdict::TruncatedLink);
+  return walk.skip(kTagBytes, Layer::Ethernet);
+}
+
+template <>
+Layer parse_link<LinkType::DsaTag>(FrameWalk& walk) {
+  return skip_marvell_tag(walk, 0);
+}
+
+// The same tag behind an EtherType of its own and two reserved bytes.
+template <>
+Layer parse_link<LinkType::EdsaTag>(FrameWalk& walk) {
+  constexpr std::uint32_t kEtherTypeAndReservedBytes = 4;
+  return skip_marvell_tag(walk, kEtherTypeAndReservedBytes);
+}
+
+// Q.922 address up to a byte with its lowest bit set, then RFC 2427, 3 (control, padding, a network
+// layer's number), or Cisco's form, an EtherType.
+template <>
+Layer parse_link<LinkType::FrameRelay>(FrameWalk& walk) {
+  constexpr std::uint32_t kAddressBytesMax = 4;
+  constexpr std::uint8_t kLastAddressByte = 0x01;
+  constexpr std::uint8_t kUnnumbered = 0x03;
+  constexpr std::uint8_t kPadding = 0x00;
+  constexpr std::uint8_t kIpv4Number = 0xcc;
+  constexpr std::uint8_t kIpv6Number = 0x8e;
+  constexpr std::uint8_t kSnapNumber = 0x80;
+  constexpr std::uint32_t kSnapBytes = 6;  // with the number before it
+  std::uint32_t at = 0;
+  do {
+    if (at == kAddressBytesMax) return walk.stop(Verdict::NotIp);
+    if (walk.left() < at + 3) return walk.stop(Verdict::TruncatedLink);
+  } while ((walk.here()[at++] & kLastAddressByte) == 0);
+  const std::uint8_t* p = walk.here();
+  if (p[at] != kUnnumbered) return walk.skip_to_ether_type(at + 2, load_be16(p + at));
+  if (p[++at] == kPadding) ++at;
+  if (walk.left() < at + 1) return walk.stop(Verdict::TruncatedLink);
+  switch (p[at]) {
+    case kIpv4Number:
+      return walk.skip(at + 1, Layer::Ipv4);
+    case kIpv6Number:
+      return walk.skip(at + 1, Layer::Ipv6);
+    case kSnapNumber:
+      break;
+    default:
+      return walk.stop(Verdict::NotIp);
+  }
+  if (walk.left() < at + kSnapBytes) return walk.stop(Verdict::TruncatedLink);
+  return walk.skip_to_ether_type(at + kSnapBytes, load_be16(p + at + kSnapBytes - 2));
+}
+
+template <>
+Layer parse_link<LinkType::AtmRfc1483>(FrameWalk& walk) {
+  return llc_or_ip(walk);
+}
+
+// Kind of traffic, path and channel.
+template <>
+Layer parse_link<LinkType::SunAtm>(FrameWalk& walk) {
+  constexpr std::uint32_t kHeaderBytes = 4;
+  constexpr std::uint8_t kKindMask = 0x0f;
+  constexpr std::uint8_t kLlcKind = 2;
+  if (walk.left() < kHeaderBytes) return walk.stop(Verdict::TruncatedLink);
+  if ((*walk.here() & kKindMask) != kLlcKind) return walk.stop(Verdict::NotIp);
+  walk.offset += kHeaderBytes;
+  return llc_or_ip(walk);
+}
+
+// Direction, then PPP without framing or with it.
+template <>
+Layer parse_link<LinkType::PppPppd>(FrameWalk& walk) {
+  if (walk.left() < 1) return walk.stop(Verdict::TruncatedLink);
+  return walk.skip(1, Layer::PppFraming);
+}
+
+// OpenBSD's IPsec interface: family in the byte order of the machine, SPI, flags.
+template <>
+Layer parse_link<LinkType::Enc>(FrameWalk& walk) {
+  constexpr std::uint32_t kHeaderBytes = 12;
+  constexpr std::uint32_t kSmall = 0xffff;
+  if (walk.left() < kHeaderBytes) return walk.stop(Verdict::TruncatedLink);
+  std::uint32_t family = load_be32(walk.here());
+  if (family > kSmall) family = __builtin_bswap32(family);
+  return ip_of_family(walk, kHeaderBytes, family);
+}
+
+// Length of the header, less the padding to four bytes; family.
+template <>
+Layer parse_link<LinkType::Pflog>(FrameWalk& walk) {
+  if (walk.left() < 2) return walk.stop(Verdict::TruncatedLink);
+  const std::uint32_t bytes = (walk.here()[0] + 3U) & ~3U;
+  if (walk.left() < bytes) return walk.stop(Verdict::TruncatedLink);
+  return ip_of_family(walk, bytes, walk.here()[1]);
+}
+
+// Solaris: version, family, and 22 bytes about zones.
+template <>
+Layer parse_link<LinkType::Ipnet>(FrameWalk& walk) {
+  constexpr std::uint32_t kHeaderBytes = 24;
+  if (walk.left() < kHeaderBytes) return walk.stop(Verdict::TruncatedLink);
+  return walk.skip(kHeaderBytes, Layer::IpByVersion);
+}
+
+template <>
+Layer parse_link<LinkType::Ppi>(FrameWalk& walk) {
+  constexpr std::uint32_t kHeaderBytes = 8;
+  if (walk.left() < kHeaderBytes) return walk.stop(Verdict::TruncatedLink);
+  const std::uint32_t bytes = load_le16(walk.here() + 2);
+  if (bytes < kHeaderBytes) return walk.stop(Verdict::TruncatedLink);
+  return link_within(walk, bytes, load_le32(walk.here() + 4));
+}
+
+// Apple's: length, kind of record (1: a packet), link type.
+template <>
+Layer parse_link<LinkType::Pktap>(FrameWalk& walk) {
+  constexpr std::uint32_t kHeaderBytes = 12;
+  constexpr std::uint32_t kPacketRecord = 1;
+  if (walk.left() < kHeaderBytes) return walk.stop(Verdict::TruncatedLink);
+  const std::uint32_t bytes = load_le32(walk.here());
+  if (load_le32(walk.here() + 4) != kPacketRecord) return walk.stop(Verdict::NotIp);
+  if (bytes < kHeaderBytes) return walk.stop(Verdict::TruncatedLink);
+  return link_within(walk, bytes, load_le32(walk.here() + 8));
+}
+
+namespace {
+
 Layer unknown_link(FrameWalk& walk) {
   return walk.stop(Verdict::UnknownLink);
 }

@@ -169,6 +169,31 @@ std::vector<LinkCase> other_wired_cases() {
       {"fddi", LinkType::Fddi, fddi(k4), fddi(k6)},
       {"ring", LinkType::TokenRing, ring(k4), ring(k6)},
       {"ring_routed", LinkType::TokenRing, routed_ring(k4), routed_ring(k6)},
+      {"frame_relay", LinkType::FrameRelay, {0x18, 0x41, 3, 0xcc}, {0x18, 0x41, 3, 0x8e}},
+      {"frame_relay_snap",
+       LinkType::FrameRelay,
+       {0x18, 0x41, 3, 0, 0x80, 0, 0, 0, 8, 0},
+       {0x18, 0x40, 0x40, 0x41, 3, 0x80, 0, 0, 0, 0x86, 0xdd}},
+      {"frame_relay_cisco", LinkType::FrameRelay, {0x18, 0x41, 8, 0}, {0x18, 0x41, 0x86, 0xdd}},
+      {"atm", LinkType::AtmRfc1483, snap(k4), {}},
+      {"sun_atm", LinkType::SunAtm, {2, 0, 0, 5}, join({{0x82, 0, 0, 5}, snap(k6)})},
+      {"pppd", LinkType::PppPppd, {0, 0xff, 3, 0, 0x21}, {1, 0, 0x57}},
+      {"enc", LinkType::Enc, join({be32(2), zeros(8)}), join({{24, 0, 0, 0}, zeros(8)})},
+      {"pflog", LinkType::Pflog, join({{61, 2}, zeros(62)}), join({{61, 24}, zeros(62)})},
+      {"ipnet", LinkType::Ipnet, join({{1, 2}, zeros(22)}), join({{1, 26}, zeros(22)})},
+      {"ppi_ethernet", LinkType::Ppi, join({{0, 0, 8, 0, 1, 0, 0, 0}, ethernet(k4, {})}),
+       join({{0, 0, 12, 0, 1, 0, 0, 0}, zeros(4), ethernet(k6, {})})},
+      {"pktap", LinkType::Pktap,
+       join({{108, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0}, zeros(96), ethernet(k4, {})}),
+       join({{108, 0, 0, 0, 1, 0, 0, 0, 12, 0, 0, 0}, zeros(96)})},
+      {"broadcom", LinkType::BroadcomTag, join({kMacs, be32(0x00000008), be16(k4)}),
+       join({kMacs, be32(0x00000008), be16(k6)})},
+      {"broadcom_first", LinkType::BroadcomTagFirst, join({be32(8), ethernet(k4, {})}),
+       join({be32(8), ethernet(k6, {})})},
+      {"dsa", LinkType::DsaTag, join({kMacs, be32(0xc0100000), be16(k4)}),
+       join({kMacs, be32(0xe0100005), be16(k6)})},
+      {"edsa", LinkType::EdsaTag, join({kMacs, be32(0xdada0000), be32(0x00100000), be16(k4)}),
+       join({kMacs, be32(0xdada0000), be32(0x20100005), be16(k6)})},
       {"nflog_little", LinkType::Nflog, nflog_little(2), nflog_little(10)},
       {"nflog_big", LinkType::Nflog, nflog_big(2), nflog_big(10)},
   };
@@ -350,6 +375,15 @@ INSTANTIATE_TEST_SUITE_P(
                     LinkType::Nflog,
                     {2, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0},
                     Verdict::TruncatedLink},
+        RefusedCase{"ppi_in_ppi", LinkType::Ppi, join({{0, 0, 8, 0, 192, 0, 0, 0}, zeros(60)}),
+                    Verdict::UnknownLink},
+        RefusedCase{"ppi_too_short", LinkType::Ppi, join({{0, 0, 4, 0, 1, 0, 0, 0}, zeros(60)}),
+                    Verdict::TruncatedLink},
+        RefusedCase{"frame_relay_endless", LinkType::FrameRelay, zeros(60), Verdict::NotIp},
+        RefusedCase{"frame_relay_other", LinkType::FrameRelay,
+                    join({{0x18, 0x41, 3, 0x81}, zeros(60)}), Verdict::NotIp},
+        RefusedCase{"pktap_other_record", LinkType::Pktap,
+                    join({{108, 0, 0, 0, 2, 0, 0, 0}, zeros(120)}), Verdict::NotIp},
         RefusedCase{"family_other", LinkType::Null, join({{7, 0, 0, 0}, tcp4()}), Verdict::NotIp},
         RefusedCase{"fddi_smt", LinkType::Fddi, join({{0x41}, kMacs, snap(k4), tcp4()}),
                     Verdict::NotIp}),
@@ -393,6 +427,17 @@ TEST(Encapsulation, VlansAreIdentityInTheirOrder) {
     seen.push_back(packet.encapsulation);
   }
   EXPECT_EQ(seen.back(), 0U);
+}
+
+// Marvell's tag stands in the place of the VLAN tag.
+TEST(Encapsulation, VlanOfASwitchTag) {
+  const Bytes frame = join({kMacs, be32(0xe0106007), be16(k4), tcp4()});
+  Packet packet = packet_of(frame, LinkType::DsaTag);
+  decode(packet, {});
+  ASSERT_EQ(list_encapsulation(packet).count, 1U);
+  EXPECT_EQ(list_encapsulation(packet).layers[0].id, 7U);
+  const Bytes tagged_frame = ethernet(0x8100, join({be16(7), be16(k4), tcp4()}));
+  EXPECT_EQ(packet.encapsulation, decoded(tagged_frame).encapsulation);
 }
 
 // case: J03
