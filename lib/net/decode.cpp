@@ -13,8 +13,8 @@ namespace flowloom {
 
 namespace {
 
-constexpr std::uint8_t kReceiverFlags =
-    packet_flags::kChecksumGood | packet_flags::kChecksumBad | packet_flags::kSubframe;
+constexpr std::uint8_t kChecksumFlags = packet_flags::kChecksumGood | packet_flags::kChecksumBad;
+constexpr std::uint8_t kReceiverFlags = kChecksumFlags | packet_flags::kSubframe;
 
 // Encapsulation of a packet without tags; bit 0 is the IP version, so that an IPv4-mapped IPv6
 // address never meets the IPv4 address it looks like.
@@ -56,6 +56,8 @@ std::uint32_t encapsulation_of(const FrameWalk& walk, const HashSeed& seed) {
 
 std::uint8_t flags_of(const Packet& packet, const FrameWalk& walk) {
   std::uint32_t flags = packet.flags & kReceiverFlags;
+  // A NIC that knows nothing of tunnels has looked at the checksum of the outer UDP header.
+  if (walk.tunnel_count != 0) flags &= ~std::uint32_t{kChecksumFlags};
   if (walk.ipv6) flags |= packet_flags::kIpv6;
   if (walk.list.count != 0) flags |= packet_flags::kEncapsulated;
   if (walk.datagram_end > walk.captured) flags |= packet_flags::kSnapped;

@@ -18,11 +18,43 @@ namespace {
 
 constexpr std::size_t kFrames = 32;  // one burst
 
-enum class Shape : std::uint8_t { Ipv4, Vlan, Ipv6 };
+enum class Shape : std::uint8_t { Ipv4, Vlan, Ipv6, Vxlan };
 
 void put16(std::uint8_t* p, std::uint32_t v) {
   p[0] = static_cast<std::uint8_t>(v >> 8);
   p[1] = static_cast<std::uint8_t>(v);
+}
+
+struct Ipv4Fields {
+  std::uint8_t protocol;
+  std::uint32_t address;
+};
+
+// The IPv4 header of a datagram that is `total` bytes long.
+void write_ipv4(std::uint8_t* p, std::uint32_t total, const Ipv4Fields& header) {
+  p[0] = 0x45;
+  put16(p + 2, total);
+  put16(p + 6, 0x4000);
+  p[8] = 64;
+  p[9] = header.protocol;
+  p[12] = 10;
+  p[16] = 10;
+  p[19] = static_cast<std::uint8_t>(header.address);
+  const std::uint16_t sum = checksum_fold(checksum_sum_of_20(p));
+  const auto field = static_cast<std::uint16_t>(~sum);
+  std::memcpy(p + 10, &field, sizeof field);
+}
+
+// VXLAN up to where the inner IP header begins.
+std::size_t write_vxlan(std::uint8_t* frame, std::size_t bytes) {
+  constexpr std::uint8_t kUdp = 17;
+  std::uint8_t* udp = frame + 14 + 20;
+  write_ipv4(frame + 14, static_cast<std::uint32_t>(bytes - 14), {kUdp, 9});
+  put16(udp + 2, 4789);
+  put16(udp + 4, static_cast<std::uint32_t>(bytes - 14 - 20));
+  udp[8] = 8;
+  put16(udp + 16 + 12, 0x0800);
+  return 14 + 20 + 16 + 14;
 }
 
 // An Ethernet frame of `bytes` with a TCP segment that fills it.
@@ -36,6 +68,7 @@ void write_frame(std::uint8_t* frame, std::size_t bytes, Shape shape, std::uint3
     put16(frame + 16, 0x0800);
     ip = 18;
   }
+  if (shape == Shape::Vxlan) ip = write_vxlan(frame, bytes);
   const auto total = static_cast<std::uint32_t>(bytes - ip);
   std::uint8_t* p = frame + ip;
   std::size_t header_bytes = 20;
@@ -47,17 +80,7 @@ void write_frame(std::uint8_t* frame, std::size_t bytes, Shape shape, std::uint3
     p[23] = 1;
     p[39] = static_cast<std::uint8_t>(index);
   } else {
-    p[0] = 0x45;
-    put16(p + 2, total);
-    put16(p + 6, 0x4000);
-    p[8] = 64;
-    p[9] = 6;
-    p[12] = 10;
-    p[16] = 10;
-    p[19] = static_cast<std::uint8_t>(index);
-    const std::uint16_t sum = checksum_fold(checksum_sum_of_20(p));
-    const auto field = static_cast<std::uint16_t>(~sum);
-    std::memcpy(p + 10, &field, sizeof field);
+    write_ipv4(p, total, {6, index});
   }
   put16(p + header_bytes, 1024 + index);
   put16(p + header_bytes + 2, 80);
@@ -102,12 +125,16 @@ void bm_decode_ipv6(benchmark::State& state) {
 void bm_decode_vlan(benchmark::State& state) {
   run_decode(state, decode, Shape::Vlan);
 }
+void bm_decode_vxlan(benchmark::State& state) {
+  run_decode(state, decode, Shape::Vxlan);
+}
 void bm_decode_by_layers(benchmark::State& state) {
   run_decode(state, decode_by_layers, Shape::Ipv4);
 }
 BENCHMARK(bm_decode)->Arg(60)->Arg(1514);
 BENCHMARK(bm_decode_ipv6)->Arg(80);
 BENCHMARK(bm_decode_vlan)->Arg(64);
+BENCHMARK(bm_decode_vxlan)->Arg(110);
 BENCHMARK(bm_decode_by_layers)->Arg(60);
 
 void run_hash(benchmark::State& state, Shape shape) {

@@ -53,6 +53,57 @@ def ethernet(body, kind=0x0800, tags=()):
         struct.pack(">H", kind) + body
 
 
+def udp(body, port):
+    return ipv4(struct.pack(">HHHH", 50000, port, 8 + len(body), 0) + body, 17)
+
+
+def gre(flags, kind, body):
+    return ipv4(struct.pack(">HH", flags, kind) + body, 47)
+
+
+def word(value):
+    return struct.pack(">I", value)
+
+
+def tunnels():
+    """name -> IP datagram with a tunnel in it."""
+    v4, v6 = ipv4(tcp()), ipv6(tcp())
+    bridged4, bridged6 = ethernet(v4), ethernet(v6, 0x86dd, tags=(9,))
+    vxlan = b"\x08\0\0\0" + word(42 << 8)
+    cut = ipv4(tcp()[:24], more=True)
+    found = {
+        "ipip": ipv4(v4, 4),
+        "6in4": ipv4(v6, 41),
+        "etherip": ipv4(b"\x30\0" + bridged4, 97),
+        "l2tp3": ipv4(word(7) + word(8) + bridged4, 115),
+        "gre-fields": gre(0xb000, 0x0800, word(0) + word(1) + word(2) + v4),
+        "nvgre": gre(0x2000, 0x6558, word(0x12345678) + bridged6),
+        "pptp": gre(0x3081, 0x880b, word(99 << 16 | 1) + word(2) + word(3) + b"\xff\x03\0\x21" +
+                    v4),
+        "erspan2": gre(0x1000, 0x88be, word(1) + word(1 << 28 | 0x405) + word(0) + bridged4),
+        "erspan3": gre(0x1000, 0x22eb, word(1) + word(2 << 28) + word(0) + word(1) + bytes(8) +
+                       bridged6),
+        "wccp": gre(0, 0x883e, word(0) + v4),
+        "gre-mpls": gre(0, 0x8847, word(17 << 12 | 0x140) + word(0) + bridged4),
+        "vxlan": udp(vxlan + bridged6, 4789),
+        "gpe-nsh": udp(b"\x0c\0\0\4" + word(0) + b"\x0f\xc6\1\3" + bytes(20) + bridged4, 4790),
+        "geneve": udp(b"\x02\0\x65\x58" + word(0) + bytes(8) + bridged4, 6081),
+        "gtp": udp(struct.pack(">BBHIHBB", 0x36, 255, len(v4) + 8, 1, 0, 0, 0x85) +
+                   b"\1\0\0\0" + v4, 2152),
+        "teredo": udp(b"\0\1\0\0" + bytes(9) + bytes(8) + v6, 3544),
+        "mpls-udp": udp(word(17 << 12) + word(18 << 12 | 0x140) + v6, 6635),
+        "l2tp2": udp(struct.pack(">HHHHHH", 0x4a02, 0, 1, 2, 3, 4) + b"\0\0\x21" + v4, 1701),
+        "lisp": udp(b"\x08\0\0\0" + word(5 << 8) + v4, 4341),
+        "tzsp": udp(b"\1\0\0\1\0\x0a\1\0\1" + bridged4, 37008),
+        "fragment-in-vxlan": udp(vxlan + ethernet(cut), 4789),
+    }
+    deep = v4
+    for _ in range(4):
+        deep = gre(0, 0x0800, udp(vxlan + ethernet(deep), 4789))
+    return {f"tunnel-{name}": datagram for name, datagram in
+            (found | {"deep": deep, "too-deep": ipv4(deep, 4)}).items()}
+
+
 def decode_inputs():
     segment, v4, v6 = tcp(), ipv4(tcp()), ipv6(tcp())
     snap = b"\xaa\xaa\x03\0\0\0"
@@ -84,6 +135,13 @@ def decode_inputs():
                      b"\x08\0" + v4),
         "aggregate": ("Ieee80211", b"\x88\x02" + bytes(22) + b"\x80\0" + bytes(12) +
                       struct.pack(">H", len(v4) + 8) + snap + b"\x08\0" + v4),
+    }
+    frames |= {name: ("Ipv4", datagram) for name, datagram in tunnels().items()}
+    frames |= {
+        "frame-relay": ("FrameRelay", b"\x18\x41\3\0\x80\0\0\0\x08\0" + v4),
+        "ppi": ("Ppi", b"\0\0\x08\0\1\0\0\0" + ethernet(v4)),
+        "pktap": ("Pktap", struct.pack("<III", 108, 1, 1) + bytes(96) + ethernet(v4)),
+        "dsa": ("DsaTag", bytes(12) + b"\xe0\x10\0\5\x08\0" + v4),
     }
     return {name: bytes((LINKS[link], 0)) + frame for name, (link, frame) in frames.items()}
 
@@ -133,6 +191,7 @@ def pipeline_inputs():
         "table-full": bytes((0x80, 2, 60, 31)) + b"".join(step(port << 6, SYN, 0, 0, 0)
                                                          for port in range(4)),
         "fragments": PLAIN + HANDSHAKE + fragments,
+        "tunnels": PLAIN + b"".join(raw(ethernet(d)) for d in tunnels().values()),
         "sample": PLAIN + sample,
     }
 

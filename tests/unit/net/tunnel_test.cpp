@@ -192,6 +192,20 @@ TEST(TunnelIdentity, NetworksAreDirectionsAreNot) {
   EXPECT_EQ(decoded(gtp(1, kInner6)).encapsulation & 1, 1U);
 }
 
+// A NIC that does not look into tunnels has verified the checksum of the outer UDP header.
+TEST(TunnelChecksum, ReceiversSayNothingOfTheInnerSegment) {
+  Bytes inner = tcp4();
+  inner.back() ^= 1;
+  const Bytes frame = vxlan(1, ethernet(0x0800, inner));
+  for (const std::uint8_t flag : {packet_flags::kChecksumGood, packet_flags::kChecksumBad}) {
+    Packet packet = packet_of(frame, LinkType::Ethernet);
+    packet.flags = flag;
+    decode(packet, {});
+    EXPECT_FALSE(packet.has(flag));
+    EXPECT_EQ(check_tcp_checksum(packet), ChecksumResult::Bad);
+  }
+}
+
 struct NoTunnel {
   std::string name;
   Bytes frame;
