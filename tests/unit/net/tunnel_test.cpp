@@ -7,6 +7,7 @@
 
 #include "frame_bytes.hpp"
 #include "net/decode.hpp"
+#include "net/tcp_checksum.hpp"
 #include "net/tcp_header.hpp"
 #include "support/tunnel_builder.hpp"
 
