@@ -21,7 +21,8 @@ DefragmentSettings with_room(DefragmentSettings settings, std::size_t completed_
 
 Front::Front(const FrontSettings& settings)
     : decode_options_(settings.decode),
-      defragmenter_(with_room(settings.defragment, kCompletedBytes)) {}
+      defragmenter_(with_room(settings.defragment, kCompletedBytes)),
+      joiner_(settings.decode.seed) {}
 
 void Front::run(Burst& burst) {
   for (std::uint32_t i = 0; i < burst.size; ++i) {
@@ -29,7 +30,10 @@ void Front::run(Burst& burst) {
     if (packet.verdict == Verdict::Filtered) continue;
     decode(packet, decode_options_);
     if (packet.verdict == Verdict::Fragment) defragment(packet);
-    if (packet.verdict == Verdict::Tcp) hash_flow(packet, decode_options_.seed);
+    if (packet.verdict != Verdict::Tcp) continue;
+    hash_flow(packet, decode_options_.seed);
+    if (joiner_.concerns(packet)) [[unlikely]]
+      joiner_.join(packet);
   }
   if (burst.size > 0) defragmenter_.expire(burst.packets[burst.size - 1].clock);
 }

@@ -9,6 +9,7 @@
 #include "ip/defragmenter.hpp"
 #include "net/decode.hpp"
 #include "net/packet.hpp"
+#include "pipeline/tag_joiner.hpp"
 
 namespace flowloom {
 
@@ -37,7 +38,9 @@ class Front {
 
   [[nodiscard]] const DefragmentCounters& datagrams() const { return defragmenter_.counters(); }
   [[nodiscard]] bool reached_limit() const { return defragmenter_.reached_limit(); }
-  [[nodiscard]] std::size_t reserved_bytes() const { return defragmenter_.reserved_bytes(); }
+  [[nodiscard]] std::size_t reserved_bytes() const {
+    return defragmenter_.reserved_bytes() + joiner_.reserved_bytes();
+  }
 
  private:
   /// Room for completed datagrams: a crowded front can still take a burst of the largest, one of
@@ -57,6 +60,7 @@ class Front {
 
   const DecodeOptions decode_options_;
   Defragmenter defragmenter_;
+  TagJoiner joiner_;
   std::deque<Lent> lent_;
   std::size_t lent_bytes_ = 0;
 };

@@ -189,6 +189,31 @@ TEST(TunnelIdentity, NumbersOfOneDirectionAreNoIdentity) {
   }
 }
 
+// A mirror that tags by direction, and a balancer whose servers answer directly.
+TEST(TunnelIdentity, DirectionsThatAreWrappedDifferentlyMeet) {
+  using Wrap = std::function<TunnelBytes(const TunnelBytes&)>;
+  const Wrap same = [](const TunnelBytes& frame) { return frame; };
+  const Wrap network = [](const TunnelBytes& frame) { return vxlan(7, frame); };
+  const Wrap balancer = [](const TunnelBytes& frame) {
+    return outer_ipv4(4, datagram_of(frame));
+  };
+  const std::pair<Wrap, Wrap> mirrors[] = {
+      {balancer, same}, {same, balancer}, {network, balancer}, {same, network}};
+  for (const auto& [up, down] : mirrors) {
+    Path path;
+    for (const Frame& frame : conversation(endpoint4(1, 40000), endpoint4(2, 80), "both ways")) {
+      const bool from_client = frame.bytes[14 + 15] == 1;
+      path.feed(Frame{frame.stamp, (from_client ? up : down)(frame.bytes), 0});
+    }
+    const std::vector<ConnectionLog>& found = path.finish();
+    ASSERT_EQ(found.size(), 1U);
+    EXPECT_EQ(bytes_of(found[0], Direction::OriginatorToResponder), "both ways");
+    EXPECT_EQ(bytes_of(found[0], Direction::ResponderToOriginator), "answer to both ways");
+    EXPECT_EQ(found[0].record.close, CloseReason::Fin);
+    EXPECT_EQ(found[0].record.state, ConnState::SF);
+  }
+}
+
 /// Cuts every IPv4 frame that is long enough; in a random order where there is a generator.
 std::vector<TunnelBytes> cut(const std::vector<TunnelBytes>& frames, std::uint16_t& identification,
                              std::mt19937* random) {
