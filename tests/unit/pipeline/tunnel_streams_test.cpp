@@ -171,7 +171,8 @@ TEST(TunnelIdentity, SameTupleOnTwoNetworksIsTwoConnections) {
   }
 }
 
-// Numbers that each end chooses for itself do not tear the directions of a connection apart.
+// Numbers that each end chooses for itself do not tear the directions of a connection apart: that
+// of GTP is no identity, and different keys of GRE meet by their handshake.
 TEST(TunnelIdentity, NumbersOfOneDirectionAreNoIdentity) {
   using Wrap = std::function<TunnelBytes(std::uint32_t, const TunnelBytes&)>;
   const Wrap wraps[] = {gtp, keyed_gre};
