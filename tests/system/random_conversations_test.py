@@ -21,7 +21,7 @@ from support import (Checks, Command, balances, contents, endpoint, generate, re
 
 SEEDS = (20_260_001, 20_260_002, 20_260_003)
 CONVERSATIONS = 10_000
-WITHOUT = ["--without", "tunnels"]  # what is not tested here
+WITHOUT = []  # features that are not tested here
 PRINTED = 5
 
 
