@@ -179,6 +179,7 @@ struct HalfExtra {
   ReorderQueue doubtful;
   StreamOffset doubt_end;
   Fate doubt_cause;
+  bool doubt_is_probe;         ///< it is one byte sent into a closed window
   SeqNum doubt_fin;            ///< with kDoubtFin
   std::uint32_t urgent_pending_count;
   std::array<StreamOffset, kUrgentPositions> urgent_pending;  ///< ascending; to be taken out

@@ -137,6 +137,8 @@ void TcpTracker<Handler>::hold_doubtful(Connection& c, Direction d, StreamOffset
   }
   if (!h.has_any(half_flags::kDoubt)) {
     extra->doubt_cause = cause;
+    extra->doubt_is_probe = cause == Fate::OutOfWindow && bytes.size() == 1 &&
+                            begin == window_edge(c, d);
     extra->doubt_end = begin;
   }
   const InsertResult r = extra->doubtful.insert(
@@ -151,7 +153,18 @@ void TcpTracker<Handler>::hold_doubtful(Connection& c, Direction d, StreamOffset
   extra->doubt_end = std::max(extra->doubt_end, end);
 }
 
-// A copy without doubt takes the place of one with.
+// A byte at the edge asks whether the window is still closed (RFC 9293, 3.8.6.1); sent again with
+// room for it, it was an ordinary repetition. Otherwise a copy without doubt takes the place of one
+// with.
+template <class Handler>
+void TcpTracker<Handler>::replace_doubtful(Connection& c, Direction d, StreamOffset begin,
+                                           StreamOffset end) {
+  if (!c.half[index_of(d)].has_any(half_flags::kDoubt)) return;
+  HalfExtra& extra = *find_half_extra(c, d);
+  if (extra.doubt_is_probe) extra.doubt_cause = Fate::Duplicate;
+  forget_doubtful(c, d, begin, end);
+}
+
 template <class Handler>
 void TcpTracker<Handler>::forget_doubtful(Connection& c, Direction d, StreamOffset begin,
                                           StreamOffset end) {
@@ -164,7 +177,9 @@ void TcpTracker<Handler>::forget_doubtful(Connection& c, Direction d, StreamOffs
     const bool behind_fin =
         extra.doubt_cause == Fate::AfterEnd && h.has_any(half_flags::kFinSeen);
     if (behind_fin) count(c, Anomaly::DataAfterFin);
-    if (extra.doubt_cause == Fate::OutOfWindow) count(c, Anomaly::OutOfWindow);
+    if (extra.doubt_cause == Fate::OutOfWindow && !extra.doubt_is_probe) {
+      count(c, Anomaly::OutOfWindow);
+    }
   }
   if (extra.doubtful.empty()) h.clear(half_flags::kDoubt);
 }
@@ -211,7 +226,7 @@ void TcpTracker<Handler>::confirm_acked(Connection& c, Direction d, Handler& out
   HalfExtra& extra = *find_half_extra(c, d);
   const StreamOffset acked = unwrap(h.snd_una, h.offset, h.rcv_nxt);
   if (acked <= extra.doubtful.front(memory_.pages)) return;
-  if (h.has_any(kFinSeen) && !h.has_any(kEnded | kFinAcked) && h.fin_seq.before(h.snd_una)) {
+  if (h.has_any(kFinSeen) && !h.has_any(kEnded | kFinAcked) && (h.fin_seq + 1).before(h.snd_una)) {
     void_fin(c, d); // it took bytes at and behind the FIN's place
   }
   if (extra.doubt_cause == Fate::AfterEnd) reopen(c, d);

@@ -86,11 +86,6 @@ void TcpTracker<Handler>::place_doubtful(Connection& c, Direction d, StreamOffse
     counters_.fate(cause, bytes.size());
     return;
   }
-  // A byte at the edge asks whether the window is still closed (RFC 9293, 3.8.6.1), and is sent
-  // again: where it is refused, that copy was an ordinary repetition.
-  const bool window_probe =
-      cause == Fate::OutOfWindow && bytes.size() == 1 && begin == window_edge(c, d);
-  if (window_probe) cause = Fate::Duplicate;
   hold_doubtful(c, d, begin, bytes, cause);
 }
 
@@ -145,7 +140,7 @@ template <class Handler>
 void TcpTracker<Handler>::place(Connection& c, Direction d, StreamOffset begin, ByteView bytes,
                                 Handler& out) {
   if (bytes.empty()) return;
-  forget_doubtful(c, d, begin, begin + static_cast<StreamOffset>(bytes.size()));
+  replace_doubtful(c, d, begin, begin + static_cast<StreamOffset>(bytes.size()));
   arrange(c, d, begin, bytes, out);
 }
 

@@ -228,6 +228,7 @@ class TcpTracker {
   [[nodiscard]] DoubtStart doubt_start(const Connection& c, Direction d, StreamOffset begin,
                                        Doubt doubt) const;
   void hold_doubtful(Connection& c, Direction d, StreamOffset begin, ByteView bytes, Fate cause);
+  void replace_doubtful(Connection& c, Direction d, StreamOffset begin, StreamOffset end);
   void forget_doubtful(Connection& c, Direction d, StreamOffset begin, StreamOffset end);
   void confirm_acked(Connection& c, Direction d, Handler& out);
   void believe_doubtful(Connection& c, Direction d, StreamOffset until, Handler& out);

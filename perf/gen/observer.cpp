@@ -93,6 +93,11 @@ void Observer::note_ack(const Segment& segment, std::int64_t at) {
   DirectionTruth& acknowledged = directions_[theirs];
   if (!acknowledged.first_acked) acknowledged.first_acked = segment.acked;
   acknowledged.acked = std::max(acknowledged.acked, segment.acked);
+  if (segment.acked == acknowledged.acked) window_closed_[theirs] = segment.window == 0;
+  if (probes_[theirs] && segment.acked > *probes_[theirs]) {
+    acknowledged.seen.add(*probes_[theirs], *probes_[theirs] + 1);
+    probes_[theirs].reset();
+  }
   std::vector<Note>& notes = acks_[theirs];
   if (notes.empty() || segment.acked > notes.back().position) {
     notes.push_back({segment.acked, at, segments_});
@@ -111,7 +116,13 @@ void Observer::note_bytes(const Segment& segment, std::int64_t at) {
     if (!mine.origin || starts_[i]) {
       mine.origin = std::min(mine.origin.value_or(segment.offset), segment.offset);
     }
-    mine.seen.add(segment.offset, segment.offset + segment.bytes);
+    const bool is_probe =
+        segment.bytes == 1 && window_closed_[i] && segment.offset == mine.acked;
+    if (is_probe) {
+      probes_[i] = segment.offset;
+    } else {
+      mine.seen.add(segment.offset, segment.offset + segment.bytes);
+    }
     mine.payload_bytes += segment.bytes;
   }
   if (segment.has(kFin) && !mine.fin) mine.fin = segment.offset + segment.bytes;

@@ -41,6 +41,9 @@ class Observer {
   std::array<std::vector<Note>, 2> acks_;   ///< of what the direction sent
   std::array<std::optional<Note>, 2> starts_;  ///< first data or FIN, where no SYN told the origin
   std::array<std::uint64_t, 2> syn_bytes_{};   ///< not yet settled
+  /// A byte into a closed window: the stream's only if it is acknowledged, or sent again later.
+  std::array<std::optional<std::uint64_t>, 2> probes_;
+  std::array<bool, 2> window_closed_{};        ///< by the other side, as it said last
   std::uint64_t segments_ = 0;
   std::int64_t closing_since_ = kNever;
   bool lost_its_way_ = false;

@@ -313,6 +313,7 @@ class Suite:
         self.checks.that(ledger["connections"]["closed"]["evicted"] > 0, "--max-flows evicts")
         # Two megabytes that all come before the bytes in front of them.
         talk = Talk().open(1)
+        talk.say(1.5, 1, ACK)  # its window is the first that is scaled
         size, count = 1400, 1500
         for i in reversed(range(count)):
             talk.say(2, 0, ACK | PSH, bytes([i & 255]) * size, seq=1001 + i * size)

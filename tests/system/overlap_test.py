@@ -69,6 +69,7 @@ def check_names(checks, flowloom, folder):
 def check_evidence(checks, flowloom, folder):
     """Both versions, the same for any number of workers; what is cut is counted."""
     big = Talk(9).open(1)
+    big.say(1, 1, ACK)  # its window is the first that is scaled
     for at in range(0, 80_000, 1000):
         segment(big, 1 + at, b"x" * 1000)
         segment(big, 1 + at, b"y" * 1000)

@@ -211,9 +211,11 @@ class Talk:
     def say(self, stamp, side, flags, payload=b"", seq=None):
         """One segment at `stamp` seconds; without `seq` the next one in order."""
         at = self.next[side] if seq is None else seq
+        options = b"\3\3\x0e\0" if flags & SYN else b""  # a window scale of 14: there is room
         tcp = struct.pack("!HHIIBBHHH", self.ports[side], self.ports[1 - side], at & 0xFFFFFFFF,
-                          self.next[1 - side] if flags & ACK else 0, 0x50, flags, 60000, 0,
-                          len(payload) if flags & URG else 0)
+                          self.next[1 - side] if flags & ACK else 0,
+                          (20 + len(options)) << 2, flags, 60000, 0,
+                          len(payload) if flags & URG else 0) + options
         ends = self.addresses[side] + self.addresses[1 - side]
         pseudo = ends + struct.pack("!HH", 6, len(tcp) + len(payload))
         check = struct.pack("!H", ones_sum(pseudo + tcp + payload) ^ 0xFFFF)
