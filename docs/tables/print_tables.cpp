@@ -124,6 +124,10 @@ void print_constants() {
   constant("kGapGraceSegmentsMax", flowloom::kGapGraceSegmentsMax, "segments");
   constant("kGapGraceTimeMax", ms(flowloom::kGapGraceTimeMax), "ms");
   constant("kMaxUnackedHole", flowloom::kMaxUnackedHole, "bytes");
+  constant("kSmallestSlack", flowloom::kSmallestSlack, "bytes");
+  constant("kTimestampSlack", flowloom::kTimestampSlack, "tick");
+  constant("kTimestampLife",
+           std::chrono::duration_cast<std::chrono::hours>(flowloom::kTimestampLife).count(), "h");
   constant("kMaxWindow", flowloom::kMaxWindow, "bytes");
   constant("kMaxWindowScale", flowloom::kMaxWindowScale, "");
   constant("kPageBytes", flowloom::kPageBytes, "bytes");

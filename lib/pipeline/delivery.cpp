@@ -10,6 +10,8 @@ namespace flowloom {
 static_assert(static_cast<int>(HoleCause::CaptureLoss) == static_cast<int>(GapCause::CaptureLoss) &&
               static_cast<int>(HoleCause::Unknown) == static_cast<int>(GapCause::Unknown));
 
+static_assert(kUrgentPositions == kUrgentOffsetsMax);
+
 void Delivery::gap(Direction d, StreamOffset offset, std::int64_t length, HoleCause cause) {
   if (connection_->has_any(connection_flags::kNoEvents)) return;
   consumer_.on_gap(next_key(), *this, connection_->consumer_slot, d,
@@ -78,6 +80,7 @@ void Delivery::describe_side(const Connection& c, CloseReason reason, Direction 
     side.out_of_order = x.out_of_order;
     side.retransmissions = x.retransmissions;
     side.urgent_bytes = x.urgent_bytes;
+    side.urgent_offsets = x.urgent_offsets;
     if (h.has_any(half_flags::kCut) && reason == CloseReason::Open) {
       side.stream_bytes = static_cast<std::uint64_t>(x.cut_from); // its gap is announced at the end
     }

@@ -117,6 +117,7 @@ void FlowsSink::write_side(const StreamEvent& event, Direction direction) {
   fmt::format_to(std::back_inserter(text_),
                  FMT_COMPILE(R"(,"out_of_order":{},"retransmissions":{},"urgent_bytes":{})"),
                  side.out_of_order, side.retransmissions, side.urgent_bytes);
+  if (side.urgent_bytes > 0) write_urgent_offsets(side);
   if (!event.files[index].empty()) {
     fmt::format_to(std::back_inserter(text_), FMT_COMPILE(R"(,"file":"{}")"),
                    event.files[index].view());
@@ -145,6 +146,16 @@ void FlowsSink::write_gaps(const StreamEvent& event, Direction direction) {
     fmt::format_to(std::back_inserter(text_), FMT_COMPILE(R"(,"gaps_unlisted":{})"),
                    count - listed);
   }
+}
+
+void FlowsSink::write_urgent_offsets(const SideRecord& side) {
+  const auto listed = std::min<std::uint64_t>(side.urgent_bytes, side.urgent_offsets.size());
+  put(text_, R"(,"urgent_offsets":[)");
+  for (std::size_t i = 0; i < listed; ++i) {
+    fmt::format_to(std::back_inserter(text_), FMT_COMPILE("{}{}"), i > 0 ? "," : "",
+                   side.urgent_offsets[i]);
+  }
+  put(text_, "]");
 }
 
 /// The first conflicts of a side, in the order in which they were found.

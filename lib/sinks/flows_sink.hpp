@@ -35,6 +35,7 @@ class FlowsSink final : public Sink {
   void write_encapsulation(const EncapsulationList& list);
   void write_side(const StreamEvent& event, Direction direction);
   void write_gaps(const StreamEvent& event, Direction direction);
+  void write_urgent_offsets(const SideRecord& side);
   void write_conflicts(const StreamEvent& event, Direction direction);
   void write_end(const ConnectionRecord& record);
 

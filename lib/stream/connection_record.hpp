@@ -61,6 +61,9 @@ struct Conflict {
 };
 inline constexpr std::array<std::string_view, 2> kConflictWinnerNames = {"held", "arrived"};
 
+/// So many offsets of urgent bytes are listed, the first that were named.
+inline constexpr std::size_t kUrgentOffsetsMax = 8;
+
 /// One side of a connection and the bytes it sent.
 struct SideRecord {
   Endpoint endpoint;
@@ -76,7 +79,8 @@ struct SideRecord {
   StreamOffset origin = 0;              ///< see Conflict; final when bytes were delivered
   std::uint64_t out_of_order = 0;       ///< segments that arrived before their turn
   std::uint64_t retransmissions = 0;    ///< segments that repeat bytes already seen
-  std::uint64_t urgent_bytes = 0;
+  std::uint64_t urgent_bytes = 0;       ///< distinct positions that urgent pointers named
+  std::array<StreamOffset, kUrgentOffsetsMax> urgent_offsets{};  ///< where the first of them stand
 };
 
 /// Longest history that is kept; later letters are not recorded.
