@@ -48,6 +48,7 @@ MessageBuilder example() {
   record.sides[1].out_of_order = 3;
   record.sides[1].retransmissions = 4;
   record.sides[1].urgent_bytes = 5;
+  record.sides[1].urgent_offsets = {0, 7, 9, 100, 1599};
   record.history_length = 8;
   std::string_view("ShADadFf").copy(record.history.data(), 8);
   return builder;
@@ -80,7 +81,7 @@ TEST_F(FlowsSinkTest, WholeRecordAsTheContractHasIt) {
           R"("gaps":[{"offset":100,"length":1460,"cause":"capture-loss"},)"
           R"({"offset":1600,"length":5,"cause":"cut"}],)"
           R"("duplicate_bytes":1,"overlap_conflicts":2,"out_of_order":3,"retransmissions":4,)"
-          R"("urgent_bytes":5},)"
+          R"("urgent_bytes":5,"urgent_offsets":[0,7,9,100,1599]},)"
           R"("close":"fin","state":"SF","history":"ShADadFf","midstream":true,)"
           R"("anomalies":{"ack_unseen_segment":1,"window_zero":2}})"
           "\n",
