@@ -51,9 +51,26 @@ bool sent_by_originator(const Segment& s, const TcpHeader& tcp) {
 }
 
 /// No payload, or none but what its SYN carried and nobody has taken yet: a flood of SYNs with data
-/// must not live longer than one without.
+/// must not live longer than one without. What was acknowledged was said, if it was not captured.
 bool has_said_nothing(const HalfConnection& h) {
-  return h.payload_bytes() == 0 || h.has_all(half_flags::kHeld | half_flags::kSynSeen);
+  using enum half_flags::Bits;
+  if (h.has_all(kHeld | kSynSeen)) return true;
+  return h.payload_bytes() == 0 &&
+         !(h.has_all(kOriginKnown | kAcked) && h.rcv_nxt.before(h.snd_una));
+}
+
+/// What a client may send before it has heard more than the SYN/ACK: its window is not scaled.
+constexpr std::int64_t kFirstWindow = 65535;
+
+/// Whether what was seen of a sender, or acknowledged to it, before any SYN cannot belong to a
+/// stream that starts at `first_data`: the last segments of an older use of the tuple.
+bool is_of_older_use(const HalfConnection& talker, SeqNum first_data) {
+  using enum half_flags::Bits;
+  if (talker.has_any(kSynSeen | kAckedBySyn) || !talker.has_any(kOriginKnown | kAcked)) {
+    return false;
+  }
+  const std::int64_t ahead = first_data.distance_to(talker.rcv_nxt); // the first of them
+  return ahead < 0 || ahead > kFirstWindow;
 }
 
 }  // namespace
@@ -216,11 +233,13 @@ bool Shard::begins_anew(const Connection& c, const Segment& s, Direction d) cons
   if (repeated) return false;
   if (c.has_any(connection_flags::kClosing)) {
     // The answer to a SYN that a RST seemed to refuse: the client had not believed the RST.
+    // Or it came late: the client's acknowledgement had named it before.
     const HalfConnection& listener = c.half[index_of(reverse(d))];
-    const bool answers = s.flags.has_any(kAck) && !talker.has_any(half_flags::kOriginKnown) &&
-                         listener.has_any(half_flags::kSynSeen) && listener.offset == 0 &&
-                         s.ack == listener.rcv_nxt;
-    return !answers;
+    const SeqNum client_origin = listener.rcv_nxt - static_cast<std::uint32_t>(listener.offset);
+    const bool names_syn = listener.has_any(half_flags::kSynSeen) && s.ack == client_origin;
+    const bool was_named = talker.has_any(half_flags::kAcked) && talker.rcv_nxt == first_data;
+    return !s.flags.has_any(kAck) || talker.has_any(half_flags::kOriginKnown) ||
+           !(names_syn || was_named);
   }
   const bool synchronised = c.has_any(connection_flags::kEstablished) ||
                             c.half[0].offset + c.half[1].offset > 0;
@@ -228,7 +247,8 @@ bool Shard::begins_anew(const Connection& c, const Segment& s, Direction d) cons
     // It answers a SYN inside the connection: both hosts had forgotten the old one.
     return synchronised && tracker_.is_candidate(c, reverse(d), s.ack - 1);
   }
-  if (!synchronised || !talker.has_any(half_flags::kOriginKnown)) return false;
+  if (!synchronised) return is_of_older_use(talker, first_data);
+  if (!talker.has_any(half_flags::kOriginKnown)) return false;
   const std::int64_t ahead = talker.rcv_nxt.distance_to(s.seq);
   const std::int64_t window = talker.has_any(half_flags::kAcked)
                                   ? talker.rcv_nxt.distance_to(talker.snd_edge)

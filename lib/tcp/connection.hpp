@@ -171,6 +171,12 @@ struct OffsetRange {
 /// How many urgent positions a direction remembers: to be taken out, and for the record.
 inline constexpr std::size_t kUrgentPositions = 8;
 
+/// A SYN that was seen before the handshake chose one, and how many bytes it carried.
+struct SynCandidate {
+  SeqNum iss;
+  std::uint32_t bytes;
+};
+
 /// Rare state of one direction.
 struct HalfExtra {
   ReorderQueue queue;
@@ -202,9 +208,8 @@ struct HalfExtra {
   // Grace of a stream picked up mid-stream (kHeld).
   Timestamp held_since;
   std::uint32_t held_segments;
-  // Sequence numbers of SYNs seen before the handshake chose one.
-  std::uint32_t candidate_count;
-  std::array<SeqNum, 4> candidates;
+  std::uint32_t candidate_count;  ///< ever remembered; the latest of them are kept
+  std::array<SynCandidate, 4> candidates;
   // The latest announced gaps, to tell late bytes from repeated ones.
   std::uint32_t recent_gap_count;
   std::array<OffsetRange, 4> recent_gaps;

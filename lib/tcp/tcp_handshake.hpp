@@ -22,7 +22,9 @@ void TcpTracker<Handler>::set_origin(Connection& c, Direction d, SeqNum first_da
   if (h.has_any(half_flags::kQueued)) {
     HalfExtra& extra = *find_half_extra(c, d);
     extra.queue.rebase(unwrap(first_data, h.offset, h.rcv_nxt));
-    const std::uint64_t dropped = extra.queue.drop_before(memory_.pages, 0);
+    // Of what several SYNs carried, nothing is lost before one of them is chosen.
+    const bool undecided = h.has_all(half_flags::kHeld | half_flags::kSynSeen);
+    const std::uint64_t dropped = undecided ? 0 : extra.queue.drop_before(memory_.pages, 0);
     if (dropped > 0) {
       counters_.fate(Fate::BeforeOrigin, dropped);
       count(c, Anomaly::BeforeOrigin);
@@ -36,14 +38,12 @@ void TcpTracker<Handler>::set_origin(Connection& c, Direction d, SeqNum first_da
 }
 
 template <class Handler>
-void TcpTracker<Handler>::remember_candidate(Connection& c, Direction d, SeqNum iss) {
+void TcpTracker<Handler>::remember_candidate(Connection& c, Direction d, SynCandidate candidate) {
+  if (is_candidate(c, d, candidate.iss)) return;
   HalfExtra* extra = half_extra(c, d);
   if (extra == nullptr) return;
-  const auto known = std::min<std::size_t>(extra->candidate_count, extra->candidates.size());
-  const SeqNum* const first = extra->candidates.data();
-  if (std::find(first, first + known, iss) != first + known) return;
   // A fifth takes the place of the oldest.
-  extra->candidates[extra->candidate_count++ % extra->candidates.size()] = iss;
+  extra->candidates[extra->candidate_count++ % extra->candidates.size()] = candidate;
 }
 
 template <class Handler>
@@ -51,21 +51,36 @@ bool TcpTracker<Handler>::is_candidate(const Connection& c, Direction d, SeqNum 
   const HalfExtra* extra = find_half_extra(c, d);
   if (extra == nullptr) return false;
   const auto known = std::min<std::size_t>(extra->candidate_count, extra->candidates.size());
-  const SeqNum* const first = extra->candidates.data();
-  return std::find(first, first + known, iss) != first + known;
+  return std::any_of(extra->candidates.data(), extra->candidates.data() + known,
+                     [&](const SynCandidate& candidate) { return candidate.iss == iss; });
+}
+
+// Where the stream starts if `acked` acknowledges one of several SYNs, with or without its data.
+template <class Handler>
+std::optional<SeqNum> TcpTracker<Handler>::find_candidate(const HalfConnection& h,
+                                                          const HalfExtra* extra, SeqNum acked) {
+  if (extra == nullptr || h.offset != 0 || reached_fin(h)) return std::nullopt;
+  const auto known = std::min<std::size_t>(extra->candidate_count, extra->candidates.size());
+  for (std::size_t i = 0; i < known; ++i) {
+    const SeqNum first_data = extra->candidates[i].iss + 1;
+    if (is_between(acked, first_data, first_data + extra->candidates[i].bytes)) {
+      return first_data;
+    }
+  }
+  if (extra->candidate_count > known) return acked; // it may name one that was forgotten
+  return std::nullopt;
 }
 
 // An acknowledgement names the SYN that its sender believed in.
 template <class Handler>
-bool TcpTracker<Handler>::choose_candidate(const HalfConnection& h, const HalfExtra* extra,
-                                           SeqNum first_data) {
-  if (extra == nullptr || h.offset != 0 || reached_fin(h)) return false;
-  const auto count = std::min<std::size_t>(extra->candidate_count, extra->candidates.size());
-  if (extra->candidate_count > count) return true; // it may name one that was forgotten
-  for (std::size_t i = 0; i < count; ++i) {
-    if (extra->candidates[i] + 1 == first_data) return true;
-  }
-  return false;
+bool TcpTracker<Handler>::choose_candidate(Connection& c, Direction d, SeqNum acked) {
+  HalfConnection& h = c.half[index_of(d)];
+  const std::optional<SeqNum> first_data = find_candidate(h, find_half_extra(c, d), acked);
+  if (!first_data) return false;
+  h.snd_nxt = acked;
+  set_origin(c, d, *first_data);
+  forget_acks_beside(c, d, *first_data);
+  return true;
 }
 
 template <class Handler>
@@ -95,13 +110,8 @@ bool TcpTracker<Handler>::accept_syn_ack(Connection& c, const Segment& s, Direct
   if (!listener.has_any(half_flags::kOriginKnown)) {
     set_origin(c, back, s.ack);
   } else if (listener.has_any(half_flags::kSynSeen)) {
-    const bool acks_it = listener.rcv_nxt.at_or_before(s.ack) &&
-                         s.ack.at_or_before(listener.snd_nxt);
-    if (!acks_it || listener.offset != 0) {
-      if (listener.offset == 0 && choose_candidate(listener, find_half_extra(c, back), s.ack)) {
-        listener.snd_nxt = s.ack;
-        set_origin(c, back, s.ack);
-      } else if (listener.offset == 0) {
+    if (!names_origin(listener, s.ack) || listener.offset != 0) {
+      if (listener.offset == 0 && !choose_candidate(c, back, s.ack)) {
         count(c, Anomaly::BadSynAck);
         return false;
       }
@@ -112,6 +122,7 @@ bool TcpTracker<Handler>::accept_syn_ack(Connection& c, const Segment& s, Direct
     set_origin(c, back, s.ack);
     drain(c, back, out);
   }
+  forget_acks_beside(c, back, s.ack);
   settle_syn_data(c, back, s.ack, out);
   listener.set(half_flags::kAckedBySyn);
   c.set(connection_flags::kSynAckSeen);
@@ -125,14 +136,90 @@ void TcpTracker<Handler>::settle_syn_data(Connection& c, Direction d, SeqNum ack
   HalfConnection& h = c.half[index_of(d)];
   if (!h.has_all(half_flags::kHeld | half_flags::kSynSeen)) return;
   h.clear(half_flags::kHeld);
-  HalfExtra* extra = find_half_extra(c, d);
-  const StreamOffset taken = unwrap(acked, h.offset, h.rcv_nxt);
-  if (extra != nullptr && !extra->queue.empty() && taken <= h.offset) {
-    counters_.fate(Fate::Rejected, extra->queue.clear(memory_.pages));
-    h.clear(half_flags::kQueued);
-    h.snd_nxt = h.rcv_nxt;
+  if (h.has_any(half_flags::kQueued)) {
+    ReorderQueue& queue = find_half_extra(c, d)->queue;
+    const StreamOffset taken = unwrap(acked, h.offset, h.rcv_nxt);
+    counters_.fate(Fate::Rejected, queue.drop_before(memory_.pages, h.offset));
+    // Of a SYN that was not chosen, or not taken.
+    const auto is_void = [&] {
+      return !queue.empty() && (taken <= h.offset || queue.front(memory_.pages) > h.offset);
+    };
+    if (!is_void()) drain(c, d, out);
+    if (is_void()) {
+      counters_.fate(Fate::Rejected, queue.clear(memory_.pages));
+    }
+    if (queue.empty()) h.clear(half_flags::kQueued);
+    if (h.offset == 0 && queue.empty()) h.snd_nxt = h.rcv_nxt;
   }
-  drain(c, d, out);
+}
+
+// Whether the stream of `d` has begun, at another place than a SYN says.
+template <class Handler>
+bool TcpTracker<Handler>::is_inside(const Connection& c, Direction d, SeqNum first_data) const {
+  const HalfConnection& h = c.half[index_of(d)];
+  using enum half_flags::Bits;
+  if (h.rcv_nxt - static_cast<std::uint32_t>(h.offset) == first_data) return false;
+  if (c.has_any(connection_flags::kEstablished) || h.offset != 0) return true;
+  if (h.has_any(kHeld)) return false;
+  // Picked up, its grace is over; not only named by a SYN/ACK.
+  return reached_fin(h) || (h.has_any(kOriginKnown) && !h.has_any(kSynSeen) &&
+                            h.rcv_nxt != h.snd_nxt);
+}
+
+// What was acknowledged of an older use of the tuple is nothing of the stream that begins here.
+template <class Handler>
+void TcpTracker<Handler>::forget_acks_beside(Connection& c, Direction d, SeqNum first_data) {
+  HalfConnection& h = c.half[index_of(d)];
+  if (h.offset != 0 || !h.has_any(half_flags::kAcked)) return;
+  const std::int64_t acked = first_data.distance_to(h.snd_una);
+  if (acked >= 0 && acked <= kSmallestSlack) return;
+  h.clear(half_flags::kAcked | half_flags::kAckedBySyn | half_flags::kHolePending);
+}
+
+// The SYN becomes the origin, unless the peer has answered another one: then it is remembered, in
+// case that the peer takes it after all, and false returned.
+template <class Handler>
+bool TcpTracker<Handler>::begins_at(Connection& c, const Segment& s, Direction d) {
+  HalfConnection& talker = c.half[index_of(d)];
+  using enum half_flags::Bits;
+  const bool is_answer = s.flags.has_any(kAck);
+  const SeqNum first_data = s.seq + 1;
+  const bool is_other = talker.has_any(kOriginKnown) && talker.rcv_nxt != first_data;
+  if (is_other && talker.has_any(kSynSeen)) {
+    count(c, Anomaly::SynRetransmittedNewIsn);
+    const std::int64_t bytes =
+        talker.has_any(kHeld) ? talker.rcv_nxt.distance_to(talker.snd_nxt) : 0;
+    remember_candidate(c, d, {talker.rcv_nxt - 1, static_cast<std::uint32_t>(bytes)});
+    remember_candidate(c, d, {s.seq, s.length});
+    if (!is_answer && is_confirmed(talker)) return false;
+    talker.snd_nxt = first_data;
+  } else if (is_other && !is_answer && !talker.has_any(kHeld) &&
+             !is_between(talker.rcv_nxt, first_data, first_data + s.length)) {
+    // A SYN/ACK came first and acknowledged another number: it answers nothing that was seen.
+    count(c, Anomaly::BadSynAck);
+    remember_candidate(c, d, {talker.rcv_nxt - 1, 0});
+    talker.clear(kAcked | kAckedBySyn | kHolePending);
+    talker.snd_nxt = first_data;
+  }
+  if (!talker.has_any(kSynSeen)) talker.clear(kHeld);
+  set_origin(c, d, first_data);
+  forget_acks_beside(c, d, first_data);
+  note_syn_options(c, talker, s);
+  return true;
+}
+
+// Of several SYNs the one counts that its sender goes on from, where a SYN/ACK may have answered
+// any of them.
+template <class Handler>
+void TcpTracker<Handler>::bind_origin(Connection& c, const Segment& s, Direction d) {
+  const HalfConnection& talker = c.half[index_of(d)];
+  const HalfConnection& listener = c.half[index_of(reverse(d))];
+  if (d != Direction::OriginatorToResponder || talker.offset != 0 || s.seq == talker.rcv_nxt) {
+    return;
+  }
+  if (!talker.has_any(half_flags::kSynSeen) || is_confirmed(talker)) return;
+  if (!c.has_any(connection_flags::kSynAckSeen) || s.ack != listener.rcv_nxt) return;
+  if (is_candidate(c, d, s.seq - 1)) choose_candidate(c, d, s.seq);
 }
 
 // Returns false where the segment is not believed: nothing else of it is looked at.
@@ -146,33 +233,17 @@ bool TcpTracker<Handler>::on_syn(Connection& c, const Segment& s, Direction d, H
   }
   if (s.flags.has_any(kFin)) count(c, Anomaly::SynWithFin);
   const bool is_answer = s.flags.has_any(kAck);
-  const SeqNum first_data = s.seq + 1;
-  const bool synchronised = c.has_any(connection_flags::kEstablished) || talker.offset != 0 ||
-                            reached_fin(talker) ||
-                            (talker.has_any(half_flags::kOriginKnown) &&
-                             !talker.has_any(half_flags::kSynSeen | half_flags::kHeld) &&
-                             talker.has_any(half_flags::kHeard) && talker.rcv_nxt != first_data);
-  if (synchronised && talker.rcv_nxt - static_cast<std::uint32_t>(talker.offset) != first_data) {
+  if (is_inside(c, d, s.seq + 1)) {
     count(c, Anomaly::SynInsideConnection);
     // Nothing, until a SYN/ACK answers it (RFC 5961, 4): see Shard::begins_anew().
-    if (!is_answer) remember_candidate(c, d, s.seq);
+    if (!is_answer) remember_candidate(c, d, {s.seq, s.length});
     return false;
   }
   if (is_answer && !accept_syn_ack(c, s, d, out)) return false;
   if (is_answer && c.has_any(connection_flags::kClosing)) reopen(c, d);
-  if (!synchronised) {
-    if (talker.has_any(half_flags::kSynSeen) && talker.rcv_nxt != first_data) {
-      count(c, Anomaly::SynRetransmittedNewIsn);
-      remember_candidate(c, d, talker.rcv_nxt - 1);
-      remember_candidate(c, d, s.seq);
-      talker.snd_nxt = first_data;
-    }
-    if (talker.has_any(half_flags::kHeld) && !talker.has_any(half_flags::kSynSeen)) {
-      talker.clear(half_flags::kHeld);
-    }
-    set_origin(c, d, first_data);
-    note_syn_options(c, talker, s);
-  }
+  const bool repeated = c.has_any(connection_flags::kEstablished) || talker.offset != 0 ||
+                        reached_fin(talker);
+  if (!repeated && !begins_at(c, s, d)) return false;
   talker.set(half_flags::kSynSeen);
   if (!is_answer && listener.has_any(half_flags::kSynSeen) &&
       !c.has_any(connection_flags::kSynAckSeen)) {
@@ -182,8 +253,8 @@ bool TcpTracker<Handler>::on_syn(Connection& c, const Segment& s, Direction d, H
   listener.apply(is_answer ? Event::ReceiveSynAck : Event::ReceiveSyn);
   if (s.length > 0) {
     count(c, Anomaly::SynWithData);
-    // Nobody has said yet whether data on a plain SYN was taken.
-    if (!is_answer && !synchronised && talker.offset == 0) {
+    // Nobody has said yet whether data on a SYN was taken, or which of several SYNs.
+    if (!repeated && talker.offset == 0) {
       talker.set(half_flags::kHeld);
       talker.clear(half_flags::kHolePending);
     }

@@ -311,6 +311,10 @@ template <class Handler>
 void TcpTracker<Handler>::drain(Connection& c, Direction d, StreamOffset until, Handler& out) {
   HalfConnection& h = c.half[index_of(d)];
   if (!h.has_any(half_flags::kQueued) || h.has_any(half_flags::kHeld)) return;
+  if (h.has_any(half_flags::kFinSeen)) {
+    // What was held when a FIN came before it waits for what becomes of the FIN.
+    until = std::min(until, unwrap(h.fin_seq, h.offset, h.rcv_nxt));
+  }
   ReorderQueue& queue = find_half_extra(c, d)->queue;
   const std::uint64_t overtaken = queue.drop_before(memory_.pages, h.offset);
   counters_.fate(Fate::Duplicate, overtaken);
@@ -356,7 +360,7 @@ void TcpTracker<Handler>::give_up_first_hole(Connection& c, Direction d, HoleCau
   HalfExtra* extra = find_half_extra(c, d);
   HalfConnection& h = c.half[index_of(d)];
   drop_doubtful(c, d); // before anything that may be true
-  if (extra == nullptr || extra->queue.empty()) return;
+  if (extra == nullptr || extra->queue.empty() || drop_behind_fin(c, d)) return;
   const StreamOffset front = extra->queue.front(memory_.pages);
   if (front > h.offset) declare_gap(c, d, front, cause, out);
   drain(c, d, std::numeric_limits<StreamOffset>::max(), out);
@@ -403,16 +407,18 @@ template <class Handler>
 void TcpTracker<Handler>::release_held(Connection& c, Direction d, Handler& out) {
   HalfConnection& h = c.half[index_of(d)];
   HalfExtra* extra = find_half_extra(c, d);
+  if (h.has_any(half_flags::kSynSeen)) {
+    settle_syn_data(c, d, h.snd_nxt, out); // nobody has said that it was not taken
+    return;
+  }
   h.clear(half_flags::kHeld);
   if (extra == nullptr || extra->queue.empty()) return;
-  if (!h.has_any(half_flags::kSynSeen)) {
-    const StreamOffset lowest = extra->queue.front(memory_.pages);
-    extra->queue.rebase(lowest);
-    for (StreamOffset& position : extra->urgent_pending) position -= lowest;
-    for (StreamOffset& position : extra->urgent_offsets) position -= lowest;
-    h.rcv_nxt = h.rcv_nxt + static_cast<std::uint32_t>(lowest);
-    h.offset = 0;
-  }
+  const StreamOffset lowest = extra->queue.front(memory_.pages);
+  extra->queue.rebase(lowest);
+  for (StreamOffset& position : extra->urgent_pending) position -= lowest;
+  for (StreamOffset& position : extra->urgent_offsets) position -= lowest;
+  h.rcv_nxt = h.rcv_nxt + static_cast<std::uint32_t>(lowest);
+  h.offset = 0;
   drain(c, d, out);
 }
 
@@ -471,24 +477,6 @@ void TcpTracker<Handler>::end_hole_grace(Connection& c, Direction d, Handler& ou
 
 // --- the end
 
-template <class Handler>
-void TcpTracker<Handler>::announce_end(Connection& c, Direction d, Handler& out) {
-  HalfConnection& h = c.half[index_of(d)];
-  using enum half_flags::Bits;
-  if (!reached_fin(h) || h.has_any(kEnded | kHeld)) return;
-  // Until the other side has acknowledged it, the FIN may turn out to be nobody's.
-  const bool may_be_void = c.half[index_of(reverse(d))].has_any(kHeard) && !h.has_any(kFinAcked);
-  if (may_be_void && !c.has_any(connection_flags::kFinishing)) return;
-  drop_doubtful(c, d);
-  h.set(kEnded);
-  h.apply(Event::SendFin);
-  c.half[index_of(reverse(d))].apply(Event::ReceiveFin);
-  if (h.has_any(kFinAcked)) h.apply(Event::FinAcked);
-  if (h.has_any(kCut)) return;
-  c.set(connection_flags::kDelivered);
-  out.end(d);
-}
-
 // Delivers what is held, with the holes between as gaps.
 template <class Handler>
 void TcpTracker<Handler>::flush(Connection& c, Direction d, Handler& out) {
@@ -498,15 +486,12 @@ void TcpTracker<Handler>::flush(Connection& c, Direction d, Handler& out) {
   drop_doubtful(c, d);
   drain(c, d, kAll, out);
   while (extra != nullptr && !extra->queue.empty()) {
+    if (drop_behind_fin(c, d)) return;
     const StreamOffset front = extra->queue.front(memory_.pages);
     const HoleCause cause = cause_at(h, h.offset);
-    const bool past_fin = h.has_any(half_flags::kFinSeen) &&
-                          front >= unwrap(h.fin_seq, h.offset, h.rcv_nxt);
-    if (past_fin || (cause == HoleCause::NetworkLoss && front - h.offset > kMaxUnackedHole)) {
-      counters_.fate(past_fin ? Fate::AfterEnd : Fate::OutOfWindow,
-                     extra->queue.clear(memory_.pages));
+    if (cause == HoleCause::NetworkLoss && front - h.offset > kMaxUnackedHole) {
+      counters_.fate(Fate::OutOfWindow, extra->queue.clear(memory_.pages));
       h.clear(half_flags::kQueued);
-      if (past_fin) count(c, Anomaly::DataAfterFin);
       h.snd_nxt = h.rcv_nxt;
       return;
     }
@@ -541,7 +526,14 @@ template <class Handler>
 void TcpTracker<Handler>::finish_stream(Connection& c, Direction d, Handler& out) {
   HalfConnection& h = c.half[index_of(d)];
   using enum half_flags::Bits;
-  if (h.has_any(kHeld)) release_held(c, d, out);
+  const unsigned peer_reset = d == Direction::OriginatorToResponder
+                                  ? connection_flags::kResetByResponder
+                                  : connection_flags::kResetByOriginator;
+  if (h.has_all(kHeld | kSynSeen) && c.has_any(peer_reset)) {
+    settle_syn_data(c, d, h.rcv_nxt, out); // the SYN was refused, and all that it carried
+  } else if (h.has_any(kHeld)) {
+    release_held(c, d, out);
+  }
   h.clear(kHolePending);
   flush(c, d, out);
   StreamOffset known_end = h.offset;

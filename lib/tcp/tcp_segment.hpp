@@ -96,6 +96,7 @@ void TcpTracker<Handler>::on_believed_segment(Connection& c, const Segment& s, D
                                               Handler& out) {
   HalfConnection& talker = c.half[index_of(d)];
   const bool old_ack = is_old_ack(c.half[index_of(reverse(d))], s);
+  if (!s.flags.has_any(kSyn)) bind_origin(c, s, d);
   note_timestamp(c, s, d);
   if (s.flags.has_any(kAck)) on_ack(c, s, d, out);
   if (s.flags.has_any(kUrg)) note_urgent(c, s, d);
@@ -105,6 +106,9 @@ void TcpTracker<Handler>::on_believed_segment(Connection& c, const Segment& s, D
   }
   if (s.length > 0) {
     on_text(c, s, d, Doubt::None, out);
+    if (s.flags.has_any(kSyn) && is_confirmed(talker)) { // by a SYN/ACK that came first
+      settle_syn_data(c, d, talker.snd_una, out);
+    }
   } else if (s.flags == kAck && s.seq + 1 == talker.snd_nxt &&
              talker.has_any(half_flags::kOriginKnown) && !talker.has_any(half_flags::kFinSeen)) {
     count(c, Anomaly::KeepAlive); // RFC 1122, 4.2.3.6, the form without a byte
@@ -177,9 +181,8 @@ void TcpTracker<Handler>::on_ack(Connection& c, const Segment& s, Direction d, H
     return;
   }
   if (listener.offset == 0 && listener.has_any(kSynSeen) && s.ack != listener.rcv_nxt &&
-      choose_candidate(listener, find_half_extra(c, reverse(d)), s.ack)) {
-    listener.snd_nxt = s.ack;
-    set_origin(c, reverse(d), s.ack);
+      !names_origin(listener, s.ack)) {
+    choose_candidate(c, reverse(d), s.ack);
   }
   if (!listener.has_any(kAcked)) {
     listener.snd_una = s.ack;
@@ -188,8 +191,13 @@ void TcpTracker<Handler>::on_ack(Connection& c, const Segment& s, Direction d, H
   } else if (listener.snd_una.before(s.ack)) {
     listener.snd_una = s.ack;
   }
+  if (listener.has_all(kHeld | kSynSeen) && names_origin(listener, s.ack)) {
+    settle_syn_data(c, reverse(d), s.ack, out);
+  }
+  if (outlives_own_reset(c, s, d)) reopen(c, d);
   // An older one says nothing of the window (RFC 9293, 3.10.7.4: SND.WL1, SND.WL2).
   if (listener.snd_una == s.ack) note_window(c, d, s);
+  choose_fin(c, reverse(d), s.ack);
   if (listener.has_any(kDoubt | kDoubtFin)) confirm_acked(c, reverse(d), out);
   if (listener.state() == State::SynReceived && listener.rcv_nxt.at_or_before(s.ack)) {
     listener.apply(Event::SynAcked);
@@ -226,93 +234,6 @@ void TcpTracker<Handler>::note_smaller_window(Connection& c, Direction d, const 
   const HalfConnection& listener = c.half[index_of(reverse(d))];
   if (s.window == 0 || s.flags.has_any(kSyn | kFin | kRst)) return;
   if (!listener.has_any(half_flags::kEdgeGuessed)) count(c, Anomaly::WindowRecision);
-}
-
-// RFC 5961, section 3: only the exact next sequence number resets. What the receiver expects is
-// known as what was delivered, what it acknowledged, or the highest byte it was sent. Where the
-// SYN was not signed no key is in use, and a host drops what is signed; and the other way round.
-template <class Handler>
-bool TcpTracker<Handler>::reset_is_valid(const Connection& c, const Segment& s,
-                                         Direction d) const {
-  const HalfConnection& talker = c.half[index_of(d)];
-  const HalfConnection& listener = c.half[index_of(reverse(d))];
-  using enum half_flags::Bits;
-  const bool is_signed = parse_tcp_options(s.options).has(TcpOptions::kSignature);
-  if (talker.has_any(kSynSeen) && is_signed != talker.has_any(kSigned)) return false;
-  if (talker.has_any(kOriginKnown)) {
-    if (s.seq == talker.rcv_nxt || s.seq == talker.snd_nxt) return true;
-    if (talker.has_any(kAcked) && s.seq == talker.snd_una) return true;
-    if (talker.has_any(kFinSeen) && s.seq == talker.fin_seq + 1) return true;
-    // A refused SYN is answered with sequence number 0 and its acknowledgement.
-    return s.flags.has_any(kAck) && listener.has_any(kSynSeen) && listener.offset == 0 &&
-           s.ack == listener.snd_nxt;
-  }
-  if (listener.has_any(kSynSeen) && !listener.has_any(kAckedBySyn) && !talker.has_any(kAcked)) {
-    // SYN-SENT: only what acknowledges the SYN counts (RFC 9293, 3.10.7.3).
-    return s.flags.has_any(kAck) &&
-           ((listener.rcv_nxt.at_or_before(s.ack) && s.ack.at_or_before(listener.snd_nxt)) ||
-            choose_candidate(listener, find_half_extra(c, reverse(d)), s.ack));
-  }
-  return true;
-}
-
-template <class Handler>
-void TcpTracker<Handler>::on_reset(Connection& c, const Segment& s, Direction d) {
-  HalfConnection& talker = c.half[index_of(d)];
-  HalfConnection& listener = c.half[index_of(reverse(d))];
-  using enum half_flags::Bits;
-  if (s.length > 0) count(c, Anomaly::ResetWithData);
-  if (!reset_is_valid(c, s, d)) {
-    count(c, Anomaly::ResetOutOfWindow);
-    return;
-  }
-  if (c.has_any(connection_flags::kClosing)) return; // both had closed: how it ended is known
-  talker.apply(Event::Reset);
-  listener.apply(Event::Reset);
-  c.set(d == Direction::OriginatorToResponder ? connection_flags::kResetByOriginator
-                                              : connection_flags::kResetByResponder);
-  begin_closing(c, Closing::Rst, s.clock);
-}
-
-template <class Handler>
-void TcpTracker<Handler>::begin_closing(Connection& c, Closing how, Timestamp clock) {
-  if (c.has_any(connection_flags::kClosing)) return;
-  c.set(connection_flags::kClosing);
-  c.close_reason = static_cast<std::uint8_t>(how);
-  c.closing_clock = clock;
-}
-
-// The FIN is remembered as a sequence number and takes effect when the delivery point reaches it,
-// so a FIN before its data is no special case.
-template <class Handler>
-void TcpTracker<Handler>::on_fin(Connection& c, const Segment& s, Direction d, Handler& out) {
-  HalfConnection& h = c.half[index_of(d)];
-  using enum half_flags::Bits;
-  const SeqNum fin = s.data_seq() + s.length;
-  if (!h.has_any(kOriginKnown)) {
-    if (c.has_any(connection_flags::kClosing)) return; // after a RST, and its start was not seen
-    begin_pickup(c, d, s, out); // its data may be about to arrive
-  }
-  const StreamOffset at = unwrap(fin, h.offset, h.rcv_nxt);
-  if (h.has_any(kFinSeen)) {
-    if (fin != h.fin_seq) count(c, Anomaly::FinAdvanced);
-    return;
-  }
-  if (at < h.offset || at - h.offset > kMaxWindow) {
-    count(c, at < h.offset ? Anomaly::FinAdvanced : Anomaly::OutOfWindow);
-    return;
-  }
-  if (at > window_edge(c, d)) {
-    count(c, Anomaly::OutOfWindow);
-    doubt_fin(c, d, fin);
-    return;
-  }
-  h.set(kFinSeen);
-  h.fin_seq = fin;
-  if (h.snd_nxt.at_or_before(fin)) h.snd_nxt = fin + 1;
-  if (c.half[0].has_any(kFinSeen) && c.half[1].has_any(kFinSeen)) {
-    begin_closing(c, Closing::Fin, s.clock);
-  }
 }
 
 template <class Handler>

@@ -16,6 +16,7 @@
 #include <array>
 #include <cstdint>
 #include <limits>
+#include <optional>
 
 #include "base/slab_pool.hpp"
 #include "base/time.hpp"
@@ -208,9 +209,26 @@ class TcpTracker {
   // --- handshake (tcp_handshake.hpp)
   bool on_syn(Connection& c, const Segment& s, Direction d, Handler& out);
   bool accept_syn_ack(Connection& c, const Segment& s, Direction d, Handler& out);
-  [[nodiscard]] static bool choose_candidate(const HalfConnection& h, const HalfExtra* extra,
-                                             SeqNum first_data);
-  void remember_candidate(Connection& c, Direction d, SeqNum iss);
+  [[nodiscard]] static std::optional<SeqNum> find_candidate(const HalfConnection& h,
+                                                            const HalfExtra* extra,
+                                                            SeqNum acked);
+  bool choose_candidate(Connection& c, Direction d, SeqNum acked);
+  void remember_candidate(Connection& c, Direction d, SynCandidate candidate);
+  [[nodiscard]] bool is_inside(const Connection& c, Direction d, SeqNum first_data) const;
+  bool begins_at(Connection& c, const Segment& s, Direction d);
+  void forget_acks_beside(Connection& c, Direction d, SeqNum first_data);
+  void bind_origin(Connection& c, const Segment& s, Direction d);
+  /// It acknowledges the SYN, with or without what was sent after it. Preconditions: kOriginKnown.
+  [[nodiscard]] static bool names_origin(const HalfConnection& h, SeqNum acked) {
+    return is_between(acked, h.rcv_nxt, h.snd_nxt);
+  }
+  [[nodiscard]] static bool is_between(SeqNum seq, SeqNum first, SeqNum last) {
+    return first.at_or_before(seq) && seq.at_or_before(last);
+  }
+  [[nodiscard]] static bool is_confirmed(const HalfConnection& h) {
+    return h.has_all(half_flags::kOriginKnown | half_flags::kAcked) &&
+           names_origin(h, h.snd_una);
+  }
   void set_origin(Connection& c, Direction d, SeqNum first_data);
   void note_syn_options(Connection& c, HalfConnection& talker, const Segment& s);
   void settle_syn_data(Connection& c, Direction d, SeqNum acked, Handler& out);
@@ -264,7 +282,7 @@ class TcpTracker {
   /// Everything up to its FIN was delivered.
   [[nodiscard]] static bool reached_fin(const HalfConnection& h) {
     using enum half_flags::Bits;
-    return h.has_all(kFinSeen | kOriginKnown) && h.rcv_nxt == h.fin_seq;
+    return h.has_all(kFinSeen | kOriginKnown) && !h.has_any(kHeld) && h.rcv_nxt == h.fin_seq;
   }
   /// It acknowledges less than has been acknowledged already.
   [[nodiscard]] static bool is_old_ack(const HalfConnection& listener, const Segment& s) {
@@ -277,6 +295,8 @@ class TcpTracker {
   void on_ack(Connection& c, const Segment& s, Direction d, Handler& out);
   void on_reset(Connection& c, const Segment& s, Direction d);
   void on_fin(Connection& c, const Segment& s, Direction d, Handler& out);
+  void choose_fin(Connection& c, Direction d, SeqNum acked);
+  [[nodiscard]] bool outlives_own_reset(const Connection& c, const Segment& s, Direction d) const;
   void begin_closing(Connection& c, Closing how, Timestamp clock);
   /// Nothing of this direction waits for anything: settle() would change nothing.
   [[nodiscard]] bool is_settled(const HalfConnection& h) const;
@@ -312,6 +332,8 @@ class TcpTracker {
   void finish_direction(Connection& c, Direction d, Handler& out);
   void finish_stream(Connection& c, Direction d, Handler& out);
   void announce_end(Connection& c, Direction d, Handler& out);
+  [[nodiscard]] bool holds_behind_fin(const Connection& c, Direction d) const;
+  bool drop_behind_fin(Connection& c, Direction d);
   [[nodiscard]] HoleCause cause_at(const HalfConnection& h, StreamOffset begin) const;
   [[nodiscard]] SeqNum acked_data(const HalfConnection& h) const;
   [[nodiscard]] static bool may_be_unseen_fin(const Connection& c, Direction d);
@@ -343,6 +365,7 @@ class TcpTracker {
 
 }  // namespace flowloom
 
+#include "tcp/tcp_close.hpp"
 #include "tcp/tcp_doubt.hpp"
 #include "tcp/tcp_handshake.hpp"
 #include "tcp/tcp_reassembly.hpp"
