@@ -123,11 +123,28 @@ constexpr std::uint32_t in_memory(std::uint32_t big_endian) {
   return __builtin_bswap32(big_endian);
 }
 
+// Whether no address is one that has to be looked at: 224.0.0.0 and above, or no source. The shifts
+// bring the three highest bits of each address to the place of its highest.
+inline bool addresses_are_plain(const std::uint8_t* ip) {
+  constexpr std::uint64_t kHighestBits = 0x0000008000000080;
+  const auto both = load_native<std::uint64_t>(ip + kIpv4SourceOffset);
+  return ((both & both << 1 & both << 2) & kHighestBits) == 0 &&
+         static_cast<std::uint32_t>(both) != 0;
+}
+
+inline bool addresses_are_plain6(const std::uint8_t* ip) {
+  constexpr std::uint8_t kGroup = 0xff;
+  const std::uint64_t source = load_native<std::uint64_t>(ip + kIpv6SourceOffset) |
+                               load_native<std::uint64_t>(ip + kIpv6SourceOffset + 8);
+  return source != 0 && ip[kIpv6SourceOffset] != kGroup && ip[kIpv6DestinationOffset] != kGroup;
+}
+
 inline bool decode_plain(Packet& packet) {
   constexpr std::uint32_t kIpv4TypeVersion = in_memory(0x08004500);
   constexpr std::uint32_t kIpv4TypeVersionMask = in_memory(0xffffff00);
   constexpr std::uint32_t kFragmentAndProtocolOffset = kEthernetHeaderBytes + 6;
   constexpr std::uint32_t kFragmentAndProtocolMask = in_memory(0x3fff00ff);
+  constexpr std::uint32_t kTimeToLiveMask = in_memory(0x0000ff00);
   constexpr std::uint32_t kWholeTcp = in_memory(6);
   constexpr std::uint32_t kIpv6TypeVersion = in_memory(0x86dd6000);
   constexpr std::uint32_t kIpv6TypeVersionMask = in_memory(0xfffff000);
@@ -140,13 +157,16 @@ inline bool decode_plain(Packet& packet) {
   const auto type_version = load_native<std::uint32_t>(packet.frame + kEthernetTypeOffset);
   if ((type_version & kIpv4TypeVersionMask) == kIpv4TypeVersion) [[likely]] {
     const auto word = load_native<std::uint32_t>(packet.frame + kFragmentAndProtocolOffset);
-    if ((word & kFragmentAndProtocolMask) != kWholeTcp) return false;
+    if ((word & kFragmentAndProtocolMask) != kWholeTcp || (word & kTimeToLiveMask) == 0 ||
+        !addresses_are_plain(ip)) {
+      return false;
+    }
     if (!checksum_is_good(checksum_sum_of_20(ip))) return false;
     return finish_plain({kIpv4MinHeaderBytes, load_be16(ip + 2), 0}, packet);
   }
   if ((type_version & kIpv6TypeVersionMask) != kIpv6TypeVersion ||
       packet.captured < kEthernetHeaderBytes + kIpv6HeaderBytes + kTcpMinHeaderBytes ||
-      ip[6] != kTcpProtocol || load_be16(ip + 4) == 0) {
+      ip[6] != kTcpProtocol || load_be16(ip + 4) == 0 || !addresses_are_plain6(ip)) {
     return false;
   }
   const std::uint32_t total_bytes = kIpv6HeaderBytes + load_be16(ip + 4);

@@ -36,8 +36,8 @@ inline constexpr std::size_t kReassembledLayerBytes = 5;
 /// payload_length follows from the IP total length (never Ethernet padding); a total length of 0
 /// (segmentation offload) is replaced by what the wire length leaves. A total length beyond the
 /// wire is an error (a host would drop it), unless the frame was cut when captured.
-/// kSnapped is set anew: not all of the TCP payload was captured. Where a mirroring switch cut the
-/// frame inside a tunnel, packet.captured ends with what it left.
+/// kSnapped is set anew: not all of the TCP segment was captured; its fixed header always was.
+/// Where a mirroring switch cut the frame inside a tunnel, packet.captured ends with what it left.
 /// Other verdicts than Tcp: payload_length is 0 and the offsets are 0, but for Fragment: ip_offset
 /// names the IP header, tcp_offset what follows it (IPv4) or the fragment header (IPv6), and
 /// encapsulation and kIpv6 are set, so that a defragmenter can take over.

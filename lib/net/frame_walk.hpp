@@ -62,6 +62,7 @@ struct FrameWalk {
   std::uint16_t ether_type = 0;
   bool padded_mac_header = false;  // radiotap: the 802.11 header is padded to 4 bytes
   bool ipv6 = false;
+  bool source_routed = false;  // the latest IP header was, in a way that hosts refuse
   Verdict verdict = Verdict::NotIp;
   HeaderChecksum header_checksum;
   EncapsulationList list;

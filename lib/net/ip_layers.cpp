@@ -4,6 +4,8 @@
 #include "net/ip.hpp"
 #include "net/tcp_header.hpp"
 
+#include <optional>
+
 namespace flowloom {
 
 namespace {
@@ -45,10 +47,55 @@ Layer enter_ip(FrameWalk& walk, Layer next) {
                            next);
 }
 
+// Group and broadcast addresses are no end points of TCP, and nobody sends from 0.0.0.0 or ::
+// (RFC 1122, 3.2.1.3 and 4.2.3.10; RFC 4291, 2.5.2 and 2.7).
+bool addresses_are_hosts(const FrameWalk& walk) {
+  const std::uint8_t* ip = walk.frame + walk.ip_offset;
+  if (walk.ipv6) {
+    constexpr std::uint8_t kGroup = 0xff;
+    const std::uint8_t* source = ip + kIpv6SourceOffset;
+    const bool from_somebody =
+        (load_native<std::uint64_t>(source) | load_native<std::uint64_t>(source + 8)) != 0;
+    return from_somebody && source[0] != kGroup && ip[kIpv6DestinationOffset] != kGroup;
+  }
+  constexpr std::uint32_t kGroups = 0xe;
+  constexpr std::uint32_t kGroupShift = 28;
+  constexpr std::uint32_t kBroadcast = 0xffffffff;
+  const std::uint32_t source = load_be32(ip + kIpv4SourceOffset);
+  const std::uint32_t destination = load_be32(ip + kIpv4DestinationOffset);
+  return source != 0 && source != kBroadcast && source >> kGroupShift != kGroups &&
+         destination != kBroadcast && destination >> kGroupShift != kGroups;
+}
+
+// Why no host takes TCP out of the datagram that the walk is in, if there is a reason. Asked for
+// TCP only: other protocols are not followed, and a tunnel's own header carries whatever reached
+// its end. A hop limit of 0 is no reason: RFC 8200, 3 lets the destination take it.
+std::optional<Verdict> refusal_of(const FrameWalk& walk) {
+  constexpr std::uint32_t kTimeToLiveOffset = 8;
+  // RFC 791, 3.1: with 0 the datagram must be destroyed.
+  if (!walk.ipv6 && walk.frame[walk.ip_offset + kTimeToLiveOffset] == 0) {
+    return Verdict::BadIpHeader;
+  }
+  if (walk.source_routed) return Verdict::SourceRouted;
+  if (!addresses_are_hosts(walk)) return Verdict::BadAddress;
+  return std::nullopt;
+}
+
+// A fragment of a datagram with this protocol. Judged like the whole, so that a refused one puts
+// nothing into it. Preconditions: offset is at what a defragmenter goes on with.
+Layer stop_at_fragment(FrameWalk& walk, std::uint8_t protocol) {
+  if (protocol == kTcpProtocol) {
+    if (const std::optional<Verdict> refused = refusal_of(walk)) return walk.stop(*refused);
+  }
+  walk.tcp_offset = walk.offset;
+  return walk.stop(Verdict::Fragment);
+}
+
 // The layer, or the verdict, that a protocol number names.
 Layer transport_layer(FrameWalk& walk, std::uint8_t protocol) {
   switch (protocol) {
     case kTcpProtocol:
+      if (const std::optional<Verdict> refused = refusal_of(walk)) return walk.stop(*refused);
       return Layer::Tcp;
     case kUdp:
       return Layer::Udp;
@@ -104,6 +151,20 @@ bool ipv4_options_are_sound(ByteView options) {
     i += options[i + 1];
   }
   return true;
+}
+
+// Whether there is a loose or strict source route among sound options (RFC 7126, 4.3 and 4.4:
+// dropped by default, wherever its pointer stands).
+bool has_source_route(ByteView options) {
+  constexpr std::uint8_t kEnd = 0;
+  constexpr std::uint8_t kNoOperation = 1;
+  constexpr std::uint8_t kLoose = 131;
+  constexpr std::uint8_t kStrict = 137;
+  for (std::size_t i = 0; i < options.size() && options[i] != kEnd;) {
+    if (options[i] == kLoose || options[i] == kStrict) return true;
+    i += options[i] == kNoOperation ? 1U : options[i + 1];
+  }
+  return false;
 }
 
 // A field of 0 is what the IP stack leaves where the NIC fills it in; it is also a legal sum, which
@@ -165,6 +226,18 @@ ExtensionHeader read_extension(const FrameWalk& walk, std::uint8_t number, bool 
   return {Extension::Whole, bytes};
 }
 
+// Whether a host that the datagram reached drops it for this routing header: what is left to visit
+// is of type 0 (RFC 5095) or of a type that it does not know (RFC 8200, 4.4). The others still in
+// use name the host itself next (2: mobile IPv6) or are seen between the stations (3, 4).
+// Preconditions: the first four bytes are there.
+bool is_refused_route(const std::uint8_t* header) {
+  constexpr std::uint8_t kMobile = 2;
+  constexpr std::uint8_t kSegments = 4;
+  const std::uint8_t type = header[2];
+  const std::uint8_t segments_left = header[3];
+  return segments_left != 0 && (type < kMobile || type > kSegments);
+}
+
 // Follows the chain to the transport header. Preconditions: offset is behind the fixed header.
 Layer ipv6_chain(FrameWalk& walk, std::uint8_t next) {
   for (std::uint32_t i = 0; i <= kMaxExtensionHeaders; ++i) {
@@ -173,8 +246,7 @@ Layer ipv6_chain(FrameWalk& walk, std::uint8_t next) {
       case Extension::None:
         return transport_layer(walk, next);
       case Extension::Fragment:
-        walk.tcp_offset = walk.offset;
-        return walk.stop(Verdict::Fragment);
+        return stop_at_fragment(walk, *walk.here());
       case Extension::Truncated:
         return walk.stop(Verdict::TruncatedIp);
       case Extension::Bad:
@@ -182,6 +254,7 @@ Layer ipv6_chain(FrameWalk& walk, std::uint8_t next) {
       case Extension::Whole:
         break;
     }
+    if (next == kRouting && is_refused_route(walk.here())) walk.source_routed = true;
     next = *walk.here();
     walk.offset += header.bytes;
   }
@@ -232,22 +305,21 @@ Layer ipv4_layer(FrameWalk& walk) {
   const std::uint32_t header_bytes = (ip[0] & 0x0fU) * kWordBytes;
   if (header_bytes < kIpv4MinHeaderBytes) return walk.stop(Verdict::BadIpHeader);
   if (header_bytes > walk.left()) return walk.stop(Verdict::TruncatedIp);
+  const ByteView options{ip + kIpv4MinHeaderBytes, header_bytes - kIpv4MinHeaderBytes};
   if (!set_datagram_length(walk, load_be16(ip + 2)) ||
-      walk.datagram_end < walk.ip_offset + header_bytes ||
-      !ipv4_options_are_sound({ip + kIpv4MinHeaderBytes, header_bytes - kIpv4MinHeaderBytes})) {
+      walk.datagram_end < walk.ip_offset + header_bytes || !ipv4_options_are_sound(options)) {
     return walk.stop(Verdict::BadIpHeader);
   }
+  walk.source_routed = has_source_route(options);
   if (!ipv4_checksum_is_accepted(walk, header_bytes)) return walk.stop(Verdict::BadIpChecksum);
   walk.offset += header_bytes;
-  if ((load_be16(ip + 6) & kOffsetOrMore) != 0) {
-    walk.tcp_offset = walk.offset;
-    return walk.stop(Verdict::Fragment);
-  }
+  if ((load_be16(ip + 6) & kOffsetOrMore) != 0) return stop_at_fragment(walk, ip[9]);
   return transport_layer(walk, ip[9]);
 }
 
 Layer ipv6_layer(FrameWalk& walk) {
   walk.ipv6 = true;
+  walk.source_routed = false;
   walk.ip_offset = walk.offset;
   if (walk.left() < 1) return walk.stop(Verdict::TruncatedIp);
   const std::uint8_t* ip = walk.here();
@@ -284,7 +356,6 @@ Layer tcp_layer(FrameWalk& walk) {
   if (header_bytes < kTcpMinHeaderBytes || header_bytes > on_wire) {
     return walk.stop(Verdict::BadTcpHeader);
   }
-  if (header_bytes > walk.left()) return walk.stop(Verdict::TruncatedTcp);
   walk.payload_length = on_wire - header_bytes;
   return walk.stop(Verdict::Tcp);
 }

@@ -60,10 +60,6 @@ class TcpHeader {
   [[nodiscard]] std::uint16_t window() const { return load_be16(first_ + 14); }
   [[nodiscard]] std::uint16_t checksum() const { return load_be16(first_ + 16); }
   [[nodiscard]] std::uint16_t urgent_pointer() const { return load_be16(first_ + 18); }
-  [[nodiscard]] ByteView options() const {
-    return {first_ + kTcpMinHeaderBytes, header_bytes() - kTcpMinHeaderBytes};
-  }
-  [[nodiscard]] const std::uint8_t* payload() const { return first_ + header_bytes(); }
 
  private:
   const std::uint8_t* first_;
@@ -74,10 +70,20 @@ inline TcpHeader tcp_header_of(const Packet& packet) {
   return TcpHeader{packet.frame + packet.tcp_offset};
 }
 
+/// The TCP options, or none where the capture cut them: what is left of a list is not the list.
+/// Preconditions: packet.verdict == Verdict::Tcp.
+inline ByteView captured_options(const Packet& packet) {
+  const std::uint32_t bytes = tcp_header_of(packet).header_bytes() - kTcpMinHeaderBytes;
+  const std::uint32_t begin = packet.tcp_offset + kTcpMinHeaderBytes;
+  if (begin + bytes > packet.captured) return {};
+  return {packet.frame + begin, bytes};
+}
+
 /// The part of the TCP payload that was captured: all of it, unless the packet is kSnapped.
 /// Preconditions: packet.verdict == Verdict::Tcp.
 inline ByteView captured_payload(const Packet& packet) {
   const std::uint32_t begin = packet.tcp_offset + tcp_header_of(packet).header_bytes();
+  if (begin > packet.captured) return {};  // not even the header's options are whole
   const std::uint32_t captured = packet.captured - begin;
   return {packet.frame + begin,
           captured < packet.payload_length ? captured : packet.payload_length};

@@ -30,7 +30,7 @@ Segment segment_of(const Packet& packet) {
   s.urgent = tcp.urgent_pointer();
   s.flags = tcp.flags();
   s.payload = captured_payload(packet);
-  s.options = tcp.options();
+  s.options = captured_options(packet);
   s.ip_bytes = ip_length_of(packet);
   s.clock = packet.clock;
   s.stamp = packet.stamp;

@@ -37,13 +37,15 @@ bool same(const Packet& a, const Packet& b) {
 void check_segment(const Packet& packet) {
   const TcpHeader tcp = tcp_header_of(packet);
   FLOWLOOM_CHECK(packet.ip_offset < packet.tcp_offset);
-  FLOWLOOM_CHECK(packet.tcp_offset + tcp.header_bytes() <= packet.captured);
+  FLOWLOOM_CHECK(packet.tcp_offset + kTcpMinHeaderBytes <= packet.captured);
+  FLOWLOOM_CHECK(packet.tcp_offset + tcp.header_bytes() <= packet.captured ||
+                 packet.has(packet_flags::kSnapped));
   const ByteView payload = captured_payload(packet);
   FLOWLOOM_CHECK(payload.size() <= packet.payload_length);
   FLOWLOOM_CHECK(payload.data() + payload.size() <= packet.frame + packet.captured);
   FLOWLOOM_CHECK(payload.size() == packet.payload_length ||
                  packet.has(packet_flags::kSnapped));
-  const TcpOptions options = parse_tcp_options(tcp.options());
+  const TcpOptions options = parse_tcp_options(captured_options(packet));
   FLOWLOOM_CHECK(options.sack_count <= kMaxSackBlocks);
   FLOWLOOM_CHECK(list_encapsulation(packet).count <= kMaxEncapsulationLayers);
   const ChecksumResult checksum = check_tcp_checksum(packet);

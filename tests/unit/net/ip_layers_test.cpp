@@ -40,6 +40,63 @@ TEST(Ipv4, PaddingIsNoPayload) {
   EXPECT_EQ(check_tcp_checksum(packet), ChecksumResult::Good);
 }
 
+TEST(Ipv4, SourceRoutesAreRefused) {
+  const Bytes loose = {131, 7, 4, 10, 0, 0, 5, 0};
+  const Bytes strict = {1, 137, 7, 8, 10, 0, 0, 5};  // its pointer is at the end
+  const Bytes record = {7, 7, 4, 10, 0, 0, 5, 0};
+  const Bytes hidden = {131 - 128, 4, 131, 137, 0, 131, 7, 4};  // inside another; behind the end
+  EXPECT_EQ(verdict(tcp4({}, {.options = loose})), Verdict::SourceRouted);
+  EXPECT_EQ(verdict(tcp4({}, {.options = strict})), Verdict::SourceRouted);
+  EXPECT_EQ(verdict(tcp4({}, {.options = record})), Verdict::Tcp);
+  EXPECT_EQ(verdict(tcp4({}, {.options = hidden})), Verdict::Tcp);
+  EXPECT_EQ(verdict(tcp4({}, {.options = loose, .fragment = 0x2000})), Verdict::SourceRouted);
+  EXPECT_EQ(verdict(ipv4(zeros(20), {.options = loose, .protocol = 17})), Verdict::Udp);
+  EXPECT_EQ(verdict(ipv4(tcp4(), {.options = loose, .protocol = 4})), Verdict::Tcp);
+}
+
+TEST(Ipv4, TimeToLiveZeroIsRefused) {
+  const auto with_ttl = [](Bytes datagram, std::uint8_t ttl) {
+    datagram[8] = ttl;
+    fix_ipv4_checksum(datagram);
+    return verdict(datagram);
+  };
+  EXPECT_EQ(with_ttl(tcp4(), 0), Verdict::BadIpHeader);
+  EXPECT_EQ(with_ttl(tcp4(), 1), Verdict::Tcp);
+  EXPECT_EQ(with_ttl(tcp4({}, {.fragment = 0x2000}), 0), Verdict::BadIpHeader);
+  EXPECT_EQ(with_ttl(ipv4(zeros(20), {.protocol = 17}), 0), Verdict::Udp);
+  EXPECT_EQ(with_ttl(ipv4(tcp4(), {.protocol = 4}), 0), Verdict::Tcp);
+}
+
+TEST(Ipv4, AddressesThatAreNoHosts) {
+  struct Row {
+    Bytes address;
+    Verdict as_source;
+    Verdict as_destination;
+  };
+  const std::vector<Row> rows = {
+      {{224, 0, 0, 0}, Verdict::BadAddress, Verdict::BadAddress},
+      {{239, 255, 255, 255}, Verdict::BadAddress, Verdict::BadAddress},
+      {{255, 255, 255, 255}, Verdict::BadAddress, Verdict::BadAddress},
+      {{223, 255, 255, 255}, Verdict::Tcp, Verdict::Tcp},
+      {{240, 0, 0, 0}, Verdict::Tcp, Verdict::Tcp},  // what anonymising leaves
+      {{255, 255, 255, 254}, Verdict::Tcp, Verdict::Tcp},
+      {{127, 0, 0, 1}, Verdict::Tcp, Verdict::Tcp},
+      {{0, 0, 0, 0}, Verdict::BadAddress, Verdict::Tcp},
+      {{0, 0, 0, 1}, Verdict::Tcp, Verdict::Tcp},
+  };
+  for (const Row& row : rows) {
+    EXPECT_EQ(verdict(tcp4({}, {.source = row.address})), row.as_source) << int{row.address[0]};
+    EXPECT_EQ(verdict(tcp4({}, {.destination = row.address})), row.as_destination);
+    const Bytes ethernet_frame = ethernet(0x0800, tcp4({}, {.source = row.address}));
+    Packet fast = packet_of(ethernet_frame, LinkType::Ethernet);
+    decode(fast, {});
+    EXPECT_EQ(fast.verdict, row.as_source);
+  }
+  const Bytes group = {224, 0, 0, 5};
+  EXPECT_EQ(verdict(tcp4({}, {.destination = group, .fragment = 0x2000})), Verdict::BadAddress);
+  EXPECT_EQ(verdict(ipv4(zeros(20), {.destination = group, .protocol = 17})), Verdict::Udp);
+}
+
 TEST(Ipv4, Accessors) {
   const Bytes frame = tcp4();
   const Packet packet = decoded(frame);
@@ -58,7 +115,7 @@ TEST(Ipv4, Accessors) {
   EXPECT_FALSE(tcp.flags().has_any(kSyn | kFin));
   EXPECT_EQ(tcp.window(), 0x2000);
   EXPECT_EQ(tcp.urgent_pointer(), 7);
-  EXPECT_EQ(tcp.options().size(), 0U);
+  EXPECT_EQ(captured_options(packet).size(), 0U);
 }
 
 TEST(Ipv4, ZeroTotalLengthTakesTheWire) {
@@ -163,7 +220,14 @@ TEST(Tcp, HeaderLengths) {
   const Bytes whole = tcp4({.options = options});
   EXPECT_EQ(decoded(whole).payload_length, 5U);
   const Bytes cut(whole.begin(), whole.begin() + 50);
-  EXPECT_EQ(snapped(cut, 57).verdict, Verdict::TruncatedTcp);
+  const Packet inside_the_options = snapped(cut, 57);
+  EXPECT_EQ(inside_the_options.verdict, Verdict::Tcp);
+  EXPECT_EQ(inside_the_options.payload_length, 5U);
+  EXPECT_TRUE(inside_the_options.has(packet_flags::kSnapped));
+  EXPECT_TRUE(captured_payload(inside_the_options).empty());
+  EXPECT_TRUE(captured_options(inside_the_options).empty());
+  EXPECT_EQ(check_tcp_checksum(inside_the_options), ChecksumResult::NotCaptured);
+  EXPECT_EQ(captured_options(decoded(whole)).size(), 12U);
   const Bytes cut_early(whole.begin(), whole.begin() + 39);
   EXPECT_EQ(snapped(cut_early, 57).verdict, Verdict::TruncatedTcp);
 }
@@ -177,8 +241,9 @@ Bytes with_extensions(std::uint8_t first, const Bytes& extensions) {
 }
 
 TEST(Ipv6, ExtensionHeadersAreWalked) {
-  const Bytes chain = join({extension(43, 8),
-                            extension(60, 24),
+  const Bytes chain = join({{43, 0, 1, 4, 0, 0, 0, 0},
+                            {60, 2, 200, 0},  // all stations were visited
+                            zeros(20),
                             extension(135, 8),
                             extension(139, 40),
                             extension(140, 8),
@@ -190,6 +255,61 @@ TEST(Ipv6, ExtensionHeadersAreWalked) {
   EXPECT_EQ(packet.tcp_offset, 40U + chain.size());
   const Bytes frame = with_extensions(0, chain);
   EXPECT_EQ(check_tcp_checksum(decoded(frame)), ChecksumResult::Good);
+}
+
+// A routing header of 24 bytes: one station, `left` still to be visited.
+Bytes routing_header(std::uint8_t type, std::uint8_t left, const Bytes& station) {
+  return join({{6, 2, type, left, 0, 0, 0, 0}, station});
+}
+
+TEST(Ipv6, RoutingHeadersThatHostsRefuse) {
+  const auto of = [](std::uint8_t type, std::uint8_t left) {
+    return verdict(with_extensions(43, routing_header(type, left, kAddressA6)));
+  };
+  EXPECT_EQ(of(0, 1), Verdict::SourceRouted);
+  EXPECT_EQ(of(0, 0), Verdict::Tcp);
+  EXPECT_EQ(of(1, 1), Verdict::SourceRouted);
+  EXPECT_EQ(of(2, 1), Verdict::Tcp);
+  EXPECT_EQ(of(4, 1), Verdict::Tcp);
+  EXPECT_EQ(of(200, 1), Verdict::SourceRouted);
+  Bytes tunnel = routing_header(0, 1, kAddressA6);
+  tunnel[0] = 4;  // what a tunnel brings is not routed
+  EXPECT_EQ(verdict(ipv6(tcp4(), 43, tunnel)), Verdict::Tcp);
+  Bytes fragmented = routing_header(0, 1, kAddressA6);
+  fragmented[0] = 44;
+  const Bytes first = {6, 0, 0, 1, 0, 0, 0, 9};
+  EXPECT_EQ(verdict(with_extensions(43, join({fragmented, first}))), Verdict::SourceRouted);
+}
+
+TEST(Ipv6, TheChecksumIsThatOfTheFinalDestination) {
+  Bytes last = kAddressB6;
+  last[15] = 0x77;
+  const Bytes segment = with_tcp_checksum(tcp_segment({}), kAddressA6, last);
+  for (const std::uint8_t type : std::to_array<std::uint8_t>({2, 4})) {
+    const Bytes frame = ipv6(segment, 43, routing_header(type, 1, last));
+    EXPECT_EQ(check_tcp_checksum(decoded(frame)), ChecksumResult::Good);
+    const Bytes arrived = ipv6(segment, 43, routing_header(type, 0, last));
+    EXPECT_EQ(check_tcp_checksum(decoded(arrived)), ChecksumResult::Bad);
+    const Bytes elsewhere = ipv6(segment, 43, routing_header(type, 1, kAddressA6));
+    EXPECT_EQ(check_tcp_checksum(decoded(elsewhere)), ChecksumResult::Bad);
+  }
+}
+
+TEST(Ipv6, AddressesThatAreNoHosts) {
+  const auto from = [](std::size_t at, const Bytes& address) {
+    Bytes frame = tcp6();
+    std::copy(address.begin(), address.end(), frame.begin() + static_cast<std::ptrdiff_t>(at));
+    return verdict(frame);
+  };
+  const Bytes group = join({{0xff, 2}, zeros(13), {5}});
+  EXPECT_EQ(from(8, group), Verdict::BadAddress);
+  EXPECT_EQ(from(24, group), Verdict::BadAddress);
+  EXPECT_EQ(from(8, zeros(16)), Verdict::BadAddress);
+  EXPECT_EQ(from(24, zeros(16)), Verdict::Tcp);
+  EXPECT_EQ(from(8, join({zeros(15), {1}})), Verdict::Tcp);
+  Bytes hops_used_up = tcp6();
+  hops_used_up[7] = 0;  // RFC 8200, 3: the destination takes it
+  EXPECT_EQ(verdict(hops_used_up), Verdict::Tcp);
 }
 
 TEST(Ipv6, TooManyExtensions) {

@@ -55,6 +55,10 @@ std::vector<Bytes> seeds() {
       join({{2, 0, 0, 0, 8, 0, 1, 0, 0, 0, 0, 0, 99, 0, 9, 0}, v4}),
       join({{0x44, 0, 0, 0, 144, 0, 0, 0}, zeros(136), {0x08, 1, 0, 0}, zeros(20), v4}),
       ethernet(0x86dd, ipv6(zeros(20), 59)),
+      ethernet(0x0800, tcp4({}, {.destination = {224, 0, 0, 1}})),
+      ethernet(0x0800, tcp4({}, {.source = {0, 0, 0, 0}})),
+      ethernet(0x0800, tcp4({}, {.options = {131, 7, 4, 10, 0, 0, 5, 0}})),
+      ethernet(0x86dd, join({{0x60, 0, 0, 0}, be16(20), {6, 0}, zeros(16), {0xff}, zeros(35)})),
       v4,
       v6,
       vxlan(42, ethernet(0x86dd, v6)),
@@ -121,10 +125,12 @@ void expect_consistent(const Packet& packet) {
   if (packet.verdict != Verdict::Tcp) return;
   ASSERT_LE(packet.ip_offset + 20U, packet.tcp_offset);
   const TcpHeader tcp = tcp_header_of(packet);
-  ASSERT_LE(packet.tcp_offset + tcp.header_bytes(), packet.captured);
+  ASSERT_LE(packet.tcp_offset + kTcpMinHeaderBytes, packet.captured);
   ASSERT_LE(packet.payload_length, 1U << 20);
   ASSERT_EQ(packet.has(packet_flags::kSnapped),
-            captured_payload(packet).size() < packet.payload_length);
+            packet.tcp_offset + tcp.header_bytes() + packet.payload_length > packet.captured);
+  ASSERT_EQ(packet.payload_length > captured_payload(packet).size(),
+            packet.has(packet_flags::kSnapped) && packet.payload_length > 0);
   ASSERT_GE(ip_length_of(packet), packet.payload_length);
   ASSERT_EQ(packet.has(packet_flags::kIpv6), (packet.frame[packet.ip_offset] >> 4) == 6);
 }
@@ -136,7 +142,7 @@ void use(const Packet& decoded) {
   (void)flow_key_of(packet);
   (void)check_tcp_checksum(packet);
   ASSERT_LE(list_encapsulation(packet).count, kMaxEncapsulationLayers);
-  (void)parse_tcp_options(tcp_header_of(packet).options());
+  (void)parse_tcp_options(captured_options(packet));
 }
 
 TEST(Mutation, StaysInsideAndConsistent) {
