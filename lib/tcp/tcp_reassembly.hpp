@@ -465,7 +465,7 @@ void TcpTracker<Handler>::end_hole_grace(Connection& c, Direction d, Handler& ou
     return;
   }
   if (!extra.hole_ack.at_or_before(h.rcv_nxt)) count(c, Anomaly::AckUnseen);
-  while (h.rcv_nxt.before(extra.hole_ack)) {
+  while (h.rcv_nxt.before(extra.hole_ack) && !may_be_unseen_fin(c, d)) {
     StreamOffset until = unwrap(extra.hole_ack, h.offset, h.rcv_nxt);
     if (!extra.queue.empty()) until = std::min(until, extra.queue.front(memory_.pages));
     if (until <= h.offset) break; // held back: not for this grace to deliver
