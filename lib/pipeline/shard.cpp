@@ -64,11 +64,10 @@ constexpr std::int64_t kFirstWindow = 65535;
 
 /// Whether what was seen of a sender, or acknowledged to it, before any SYN cannot belong to a
 /// stream that starts at `first_data`: the last segments of an older use of the tuple.
-bool is_of_older_use(const HalfConnection& talker, SeqNum first_data) {
+bool is_of_older_use(const Connection& c, const HalfConnection& talker, SeqNum first_data) {
   using enum half_flags::Bits;
-  if (talker.has_any(kSynSeen | kAckedBySyn) || !talker.has_any(kOriginKnown | kAcked)) {
-    return false;
-  }
+  if (talker.has_any(kSynSeen) || c.has_any(connection_flags::kSynAckSeen)) return false;
+  if (!talker.has_any(kOriginKnown | kAcked)) return false;
   const std::int64_t ahead = first_data.distance_to(talker.rcv_nxt); // the first of them
   return ahead < 0 || ahead > kFirstWindow;
 }
@@ -247,8 +246,9 @@ bool Shard::begins_anew(const Connection& c, const Segment& s, Direction d) cons
     // It answers a SYN inside the connection: both hosts had forgotten the old one.
     return synchronised && tracker_.is_candidate(c, reverse(d), s.ack - 1);
   }
-  if (!synchronised) return is_of_older_use(talker, first_data);
-  if (!talker.has_any(half_flags::kOriginKnown)) return false;
+  if (!synchronised || !talker.has_any(half_flags::kOriginKnown)) {
+    return is_of_older_use(c, talker, first_data);
+  }
   const std::int64_t ahead = talker.rcv_nxt.distance_to(s.seq);
   const std::int64_t window = talker.has_any(half_flags::kAcked)
                                   ? talker.rcv_nxt.distance_to(talker.snd_edge)
