@@ -257,6 +257,7 @@ void TcpTracker<Handler>::deliver(Connection& c, Direction d, ByteView bytes, Ha
     if (extra.urgent_pending_count == 0) break;
     const StreamOffset next = extra.urgent_pending[0];
     if (next >= h.offset + static_cast<StreamOffset>(bytes.size())) break;
+    if (next >= settings_.depth) break; // cut like any other byte there
     if (next >= h.offset) {
       const auto before = static_cast<std::size_t>(next - h.offset);
       deliver_piece(c, d, bytes.first(before), out);
