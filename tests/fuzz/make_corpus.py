@@ -2,12 +2,17 @@
 """Makes tests/fuzz/corpus: small inputs of the fuzz targets, from the project's sample and from
 nothing. The same files every time as long as the sample is the same.
 
-usage: make_corpus.py [FOLDER]
+usage: make_corpus.py [--gen FLOWLOOM-GEN] [FOLDER]
+
+With the capture generator (perf/ of a build) the inputs `random-*` are made anew, too.
 """
+import argparse
 import gzip
 import pathlib
+import random
 import struct
-import sys
+import subprocess
+import tempfile
 
 import mutate_captures
 
@@ -19,7 +24,7 @@ LINKS = {line.split("(")[1].split(",")[0]: index for index, line in enumerate(
 
 RAW, ETHERNET = 1, 2                          # control bits of pipeline_fuzz
 RESPONDER, IPV6, OTHER, TAGGED, SHORT = 2, 4, 8, 16, 32
-FIN, SYN, RST, PSH, ACK, URG = 1, 2, 4, 8, 16, 32
+FIN, SYN, RST, PSH, ACK, URG, ECE = 1, 2, 4, 8, 16, 32, 64
 
 
 def checksum(data):
@@ -146,8 +151,9 @@ def decode_inputs():
     return {name: bytes((LINKS[link], 0)) + frame for name, (link, frame) in frames.items()}
 
 
-def step(control, flags, seq, ack, size, wait=64, window=250):
-    return struct.pack("<BBBhhBB", control, wait, flags, seq, ack, size, window)
+def step(control, flags, seq, ack, size, wait=64, window=250, urgent=0, timestamp=0):
+    extra = bytes([urgent] if flags & URG else []) + bytes([timestamp] if flags & ECE else [])
+    return struct.pack("<BBBhhBB", control, wait, flags, seq, ack, size, window) + extra
 
 
 def raw(frame, wait=64):
@@ -157,7 +163,14 @@ def raw(frame, wait=64):
 HANDSHAKE = step(0, SYN, 0, 0, 7) + step(RESPONDER, SYN | ACK, 0, 1, 9) + step(0, ACK, 1, 1, 0)
 CLOSE = step(0, FIN | ACK, 101, 1, 0) + step(RESPONDER, FIN | ACK, 1, 102, 0) + \
     step(0, ACK, 102, 2, 0)
-PLAIN = bytes((0, 2, 60, 31))                 # settings
+
+
+def settings(a=0, b=2, idle=60, c=31, d=0, fragments=0):
+    """See settings_of(); `d`: bit 0 --deliver acked, then --urgent in steps of 2."""
+    return bytes((a, b, idle, c, d, fragments))
+
+
+PLAIN = settings()
 
 
 def pipeline_inputs():
@@ -168,6 +181,9 @@ def pipeline_inputs():
     lossy = step(0, ACK, 31, 1, 70) + b"".join(step(RESPONDER, ACK, 1, 101, 0, wait=191)
                                               for _ in range(12))
     whole = tcp(b"x" * 64)
+    stamped = step(0, SYN | ECE, 0, 0, 7, timestamp=10) + \
+        step(RESPONDER, SYN | ACK | ECE, 0, 1, 9, timestamp=10) + \
+        step(0, ACK | ECE, 1, 1, 0, timestamp=15)
     fragments = raw(ethernet(ipv4(whole[:48], more=True))) + raw(ethernet(ipv4(whole[48:],
                                                                              offset=48)))
     sample = b"".join(raw(frame) for _, _, frame in mutate_captures.sample_records()[:24]
@@ -175,10 +191,12 @@ def pipeline_inputs():
     return {
         "in-order": PLAIN + HANDSHAKE + step(0, PSH | ACK, 1, 1, 100) + CLOSE,
         "reordered": PLAIN + HANDSHAKE + reordered + CLOSE,
-        "conflict-first": bytes((1, 2, 60, 31)) + HANDSHAKE + conflict + CLOSE,
-        "conflict-last": bytes((2, 2, 60, 0)) + HANDSHAKE + conflict + CLOSE,
-        "depth": bytes((0x40, 20, 60, 6)) + HANDSHAKE + reordered + CLOSE,
-        "one-page": bytes((0, 0, 60, 31)) + HANDSHAKE + reordered + CLOSE,
+    } | {
+        f"conflict-{policy}": settings(policy, c=policy * 16) + HANDSHAKE + conflict + CLOSE
+        for policy in range(POLICIES)
+    } | {
+        "depth": settings(0x40, 20, c=6) + HANDSHAKE + reordered + CLOSE,
+        "one-page": settings(b=0) + HANDSHAKE + reordered + CLOSE,
         "data-on-syn": PLAIN + syn_data,
         "loss": PLAIN + HANDSHAKE + lossy + CLOSE,
         "mid-stream": PLAIN + reordered + step(RESPONDER, ACK, 1, 101, 50, wait=200),
@@ -188,11 +206,25 @@ def pipeline_inputs():
             step(IPV6 | TAGGED, ACK, 1, 1, 255) + step(IPV6 | TAGGED, ACK, 2001, 1, 33),
         "snapped": PLAIN + HANDSHAKE + step(SHORT, ACK, 1, 1, 100) + CLOSE,
         "urgent": PLAIN + HANDSHAKE + step(0, URG | ACK, 1, 1, 100) + CLOSE,
-        "table-full": bytes((0x80, 2, 60, 31)) + b"".join(step(port << 6, SYN, 0, 0, 0)
+        "table-full": settings(0x80) + b"".join(step(port << 6, SYN, 0, 0, 0)
                                                          for port in range(4)),
         "fragments": PLAIN + HANDSHAKE + fragments,
+        "fragments-last": settings(fragments=3) + fragments + fragments,
         "tunnels": PLAIN + b"".join(raw(ethernet(d)) for d in tunnels().values()),
         "sample": PLAIN + sample,
+        "acked": settings(d=1) + HANDSHAKE + conflict + step(RESPONDER, ACK, 1, 51, 0) +
+            step(RESPONDER, ACK, 1, 101, 0) + CLOSE,
+        "acked-urgent": settings(d=3) + HANDSHAKE + step(0, URG | ACK, 1, 1, 100, urgent=30) +
+            step(RESPONDER, ACK, 1, 30, 0) + step(RESPONDER, ACK, 1, 101, 0) + CLOSE,
+        "urgent-oob": settings(d=2) + HANDSHAKE + step(0, URG | ACK, 51, 1, 50, urgent=50) +
+            step(0, URG | ACK, 1, 1, 50, urgent=7) + CLOSE,
+        "urgent-drop": settings(d=4) + HANDSHAKE + step(0, URG | ACK, 1, 1, 60, urgent=60) +
+            step(0, URG | ACK, 41, 1, 60, urgent=20) + CLOSE,
+        "doubtful": PLAIN + stamped + step(0, ACK | ECE, 1, 1, 50, timestamp=1) +
+            step(OTHER, 0, 1, 0, 100) + step(0, ACK | ECE, 1, 1, 100, timestamp=20) +
+            step(0, ACK, 101, 9999, 20) + CLOSE,
+        "joined": PLAIN + step(0, SYN, 0, 0, 7) + step(RESPONDER | TAGGED, SYN | ACK, 0, 1, 9) +
+            step(0, ACK, 1, 1, 20) + step(RESPONDER | TAGGED, ACK, 1, 21, 20),
     }
 
 
@@ -222,10 +254,73 @@ def capture_inputs():
     }
 
 
+GENERATED, GENERATED_FRAMES = 6, 40
+POLICIES = 9                                  # of segments; the same number of fragments
+SEVENTEEN = ((2, 3), (6, 2), (8, 3), (12, 1), (15, 2), (17, 3), (20, 2), (22, 2), (24, 1), (3, 4),
+             (8, 3), (11, 3), (14, 3), (18, 1), (21, 1), (22, 1), (24, 2), (1, 2), (0, 1))
+
+
+def segments_inputs():
+    """Of segments_fuzz: the worked example of the literature, and chance."""
+    inputs = {}
+    for policy in range(POLICIES):
+        chance = random.Random(policy)
+        example = b"".join(bytes((begin, length | index % 4 << 6))
+                           for index, (begin, length) in enumerate(SEVENTEEN))
+        inputs[f"seventeen-{policy}"] = bytes((policy, policy % 4, 110)) + example
+        start = bytes((policy, chance.randrange(16), chance.randrange(150)))
+        inputs[f"chance-{policy}"] = start + b"".join(
+            bytes((chance.randrange(40), chance.randrange(8) | chance.randrange(4) << 6))
+            for _ in range(60))
+    return inputs
+
+
+def defragment_inputs():
+    """Of defragment_fuzz."""
+    v6, last, far, long, later = 1, 2, 4, 8, 16
+    pair = bytes((0, 0, 3, last, 3, 2 | 5 << 4))
+    inputs = {
+        "pair": b"\0" + pair,
+        "pair6": b"\0" + bytes((v6, 0, 3, v6 | last, 3, 2)),
+        "overlap6": b"\0" + bytes((v6, 0, 3, v6 | 64, 2, 3, v6 | last, 3, 2)),
+        "expired": b"\0" + pair[:3] + bytes((later | last, 3, 2, 31)),
+        "oversize": b"\0" + bytes((far | long, 255, 15)),
+        "two-ends": b"\0" + pair[3:] + bytes((last, 9, 2)),
+        "beyond-the-end": b"\0" + pair[3:] + bytes((0, 4, 8)),
+    }
+    for policy in range(POLICIES):
+        chance = random.Random(policy)
+        inputs[f"chance-{policy}"] = bytes((policy,)) + b"".join(
+            bytes((chance.randrange(4) << 6 | (last if chance.randrange(12) == 0 else 0),
+                   chance.randrange(12), chance.randrange(1, 8))) for _ in range(80))
+    return inputs
+
+
+def generated_inputs(generator):
+    """Three conversations a piece by the capture generator, with what the seed brings."""
+    found = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for seed in range(1, GENERATED + 1):
+            path = pathlib.Path(folder) / "random.pcap"
+            subprocess.run([generator, "random", path, "--connections", "3", "--size", "0.05",
+                            "--seed", str(seed)], check=True, stdout=subprocess.DEVNULL)
+            frames = [raw(frame) for _, _, frame in mutate_captures.records_of(path)
+                      if len(frame) < 400]
+            found[f"random-{seed}"] = settings(seed, d=seed, fragments=seed) + \
+                b"".join(frames[:GENERATED_FRAMES])
+    return found
+
+
 def main():
-    folder = pathlib.Path(sys.argv[1]) if sys.argv[1:] else HERE / "corpus"
-    for target, inputs in (("decode", decode_inputs()), ("pipeline", pipeline_inputs()),
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--gen")
+    parser.add_argument("folder", nargs="?", type=pathlib.Path, default=HERE / "corpus")
+    options = parser.parse_args()
+    pipeline = pipeline_inputs() | (generated_inputs(options.gen) if options.gen else {})
+    for target, inputs in (("decode", decode_inputs()), ("pipeline", pipeline),
+                           ("segments", segments_inputs()), ("defragment", defragment_inputs()),
                            ("capture", capture_inputs())):
+        folder = options.folder
         (folder / target).mkdir(parents=True, exist_ok=True)
         for name, data in inputs.items():
             (folder / target / name).write_bytes(data)

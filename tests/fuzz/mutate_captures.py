@@ -29,9 +29,9 @@ PCAP_HEADER = 24
 RECORD_HEADER = 16
 
 
-def sample_records():
-    """(seconds, microseconds, frame) of the sample's first packets."""
-    data = SAMPLE.read_bytes()
+def records_of(path):
+    """(seconds, microseconds, frame) of the first packets of a pcap file."""
+    data = path.read_bytes()
     order = "<" if data[:4] == b"\xd4\xc3\xb2\xa1" else ">"
     at, records = PCAP_HEADER, []
     while at + RECORD_HEADER <= len(data) and len(records) < SAMPLE_PACKETS:
@@ -40,6 +40,10 @@ def sample_records():
         records.append((seconds, fraction, data[at:at + captured]))
         at += captured
     return records
+
+
+def sample_records():
+    return records_of(SAMPLE)
 
 
 def pcap(records, order):

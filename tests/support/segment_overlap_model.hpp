@@ -21,9 +21,19 @@ class SegmentOverlapModel {
 
   /// A segment arrives; then what is in order is delivered and never changes again.
   void add(Chunk b, int owner) {
+    hold(b, owner);
+    deliver();
+  }
+
+  /// A segment arrives, and nothing is final yet.
+  void hold(Chunk b, int owner) {
     b.begin = std::max(b.begin, next_);
     if (b.begin >= b.end) return;
     insert({b.begin, std::vector<int>(static_cast<std::size_t>(b.end - b.begin), owner)});
+  }
+
+  /// What is in order is final.
+  void deliver() {
     while (!queue_.empty() && queue_.front().begin <= next_) {
       const Element& first = queue_.front();
       for (; next_ < first.end(); ++next_) delivered_.push_back(first.owner_at(next_));
