@@ -4,6 +4,8 @@
 #include <cstring>
 
 #include "base/check.hpp"
+#include "ip/version_choice.hpp"
+#include "net/ip.hpp"
 
 namespace flowloom {
 
@@ -26,6 +28,16 @@ constexpr std::uint32_t kTries = 4 * kCandidates;
 constexpr std::size_t kMinCompletedBytes = 256 << 10;
 static_assert(kMinCompletedBytes >= 2 * (Defragmenter::kMaxCompletedBytes + 128));
 
+// The other version of a datagram is of use where a checksum can tell which is right.
+bool keeps_losers(const FragmentKey& key, VersionChoice choice) {
+  return choice == VersionChoice::ByChecksum && key.version == 4 && key.protocol == kTcpProtocol;
+}
+
+void count_up(std::uint16_t& counter) {
+  constexpr std::uint16_t kMaxCount = 0xffff;
+  if (counter != kMaxCount) ++counter;
+}
+
 constexpr std::size_t kHeldBytes = sizeof(FragmentPage) + sizeof(FragmentCell);
 
 }  // namespace
@@ -35,12 +47,13 @@ Packet packet_of(const CompleteDatagram& datagram, const Packet& last_fragment) 
   packet.frame = datagram.bytes.data() - datagram.link_bytes;
   packet.captured = datagram.link_bytes + static_cast<std::uint32_t>(datagram.bytes.size());
   packet.wire_length = packet.captured;
-  packet.link = datagram.link_bytes == 0 ? LinkType::Raw : LinkType::Reassembled;
+  packet.link = datagram.link;
   packet.flow_hash = 0;
   packet.payload_length = 0;
   packet.ip_offset = 0;
   packet.tcp_offset = 0;
-  packet.flags = 0;  // a receiver cannot have verified the TCP checksum
+  // A receiver cannot have verified the TCP checksum; the frame stays counted once.
+  packet.flags = last_fragment.flags & packet_flags::kSubframe;
   return packet;
 }
 
@@ -103,7 +116,8 @@ Defragmenter::Result Defragmenter::add(const Packet& packet) {
     return reject(FragmentReject::OfDiscarded);
   }
   Datagram& datagram = datagrams_[index];
-  ++datagram.fragments;
+  count_up(datagram.fragments);
+  if (packet.link == LinkType::Contradicted) count_up(datagram.conflicts);
   std::optional<FragmentReject> reason = note_end(datagram, fragment);
   if (!reason) {
     keep_header(index, fragment, packet.clock);
@@ -184,18 +198,44 @@ std::optional<FragmentReject> Defragmenter::keep_data(std::uint32_t index, const
   if (fragment.data.empty()) return std::nullopt;  // a last fragment that only states the end
   const UnitRange range{fragment.offset / kUnitBytes,
                         (fragment.end() + kUnitBytes - 1) / kUnitBytes};
-  make_room(FragmentStore::need_for(range), index, clock);
+  FragmentStore::Need need = FragmentStore::need_for(range);
+  const bool may_overlap = range.begin < datagrams_[index].map.queue_end;
+  if (may_overlap && keeps_losers(fragment.key, settings_.choice)) {
+    constexpr std::uint32_t kMapCells = 1;
+    need = {2 * need.pages, 2 * need.cells + kMapCells};
+  }
+  make_room(need, index, clock);
   Datagram& datagram = datagrams_[index];
-  const FragmentOverlap policy =
-      fragment.key.version == 6 ? FragmentOverlap::Discard : settings_.ipv4_overlap;
-  const FragmentInsertion result = store_.insert(datagram.map, range.begin, fragment.data, policy);
+  const FragmentInsertion result = insert(datagram, range.begin, fragment);
   if (result.overlapped) ++counters_.overlaps;
   if (result.conflict) {
     ++counters_.overlap_conflicts;
-    ++datagram.conflicts;
+    count_up(datagram.conflicts);
   }
   if (result.decision == OverlapDecision::Discard) return FragmentReject::Overlap;
   return std::nullopt;
+}
+
+FragmentInsertion Defragmenter::insert(Datagram& datagram, std::uint32_t first_unit,
+                                       const Fragment& fragment) {
+  const FragmentOverlap policy =
+      fragment.key.version == 6 ? FragmentOverlap::Discard : settings_.ipv4_overlap;
+  if (!keeps_losers(fragment.key, settings_.choice)) {
+    return store_.insert(datagram.map, first_unit, fragment.data, policy, nullptr);
+  }
+  FragmentMap losers = store_.kept_map(datagram.losers);
+  const FragmentInsertion result =
+      store_.insert(datagram.map, first_unit, fragment.data, policy, &losers);
+  if (losers.root != 0) datagram.losers = store_.keep_map(datagram.losers, losers);
+  return result;
+}
+
+void Defragmenter::choose_version(const Datagram& datagram, std::span<std::uint8_t> whole) {
+  if (datagram.losers == 0) return;
+  const FragmentMap losers = store_.kept_map(datagram.losers);
+  if (choose_by_checksum(whole, datagram.header_bytes, store_, losers)) {
+    ++counters_.decided_by_checksum;
+  }
 }
 
 bool Defragmenter::is_complete(const Datagram& datagram) {
@@ -210,22 +250,28 @@ Defragmenter::Result Defragmenter::complete(std::uint32_t index, const Packet& l
     discard(index);
     return reject(FragmentReject::TooLarge);
   }
-  std::array<std::uint8_t, kMaxReassembledHeaderBytes> link;
-  const auto link_bytes =
-      static_cast<std::uint32_t>(write_reassembled_header(last, link.data()));
+  const LinkType link = datagram.conflicts != 0                   ? LinkType::Contradicted
+                        : last.has(packet_flags::kEncapsulated) ? LinkType::Reassembled
+                                                                : LinkType::Raw;
+  std::array<std::uint8_t, kMaxReassembledHeaderBytes> around;
+  const std::uint32_t link_bytes =
+      link == LinkType::Raw
+          ? 0
+          : static_cast<std::uint32_t>(write_reassembled_header(last, around.data()));
   const DatagramRing::Block block =
       completed_.take(std::size_t{link_bytes} + header_bytes + datagram.data_bytes);
   if (block.bytes.empty()) {
     evict(index);
     return reject(FragmentReject::NoRoom);
   }
-  std::memcpy(block.bytes.data(), link.data(), link_bytes);
+  std::memcpy(block.bytes.data(), around.data(), link_bytes);
   const std::span<std::uint8_t> whole = block.bytes.subspan(link_bytes);
   std::memcpy(whole.data(), store_.header(datagram.header, header_bytes), header_bytes);
   finish_header(whole.first(header_bytes), datagram.data_bytes);
   store_.copy_out(datagram.map, whole.subspan(header_bytes));
-  const CompleteDatagram result{whole, link_bytes, block.handle, datagram.fragments,
-                                datagram.conflicts};
+  choose_version(datagram, whole);
+  const CompleteDatagram result{whole,        link_bytes,         link,
+                                block.handle, datagram.fragments, datagram.conflicts};
   ++counters_.reassembled;
   remove(index);
   return result;
@@ -307,6 +353,8 @@ void Defragmenter::finish() {
 
 void Defragmenter::drop_bytes(Datagram& datagram) {
   store_.clear(datagram.map);
+  store_.give_map_back(datagram.losers);
+  datagram.losers = 0;
   store_.give_header_back(datagram.header, datagram.header_bytes);
   datagram.header = 0;
 }
@@ -323,7 +371,8 @@ void Defragmenter::remove(std::uint32_t index) {
 
 // A datagram counts for its pages and for itself.
 void Defragmenter::weigh(Datagram& datagram) {
-  const auto weight = static_cast<std::uint16_t>(datagram.map.pages + 1);
+  const std::uint32_t losing = store_.kept_map(datagram.losers).pages;
+  const auto weight = static_cast<std::uint16_t>(datagram.map.pages + losing + 1);
   holdings_[datagram.source] += weight;
   holdings_[datagram.source] -= datagram.weight;
   datagram.weight = weight;

@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <variant>
 
 #include "base/bytes.hpp"
@@ -26,6 +27,10 @@
 
 namespace flowloom {
 
+/// Whether the TCP checksum decides between the versions of an IPv4 datagram where the policy's is
+/// wrong. ByPolicy belongs to runs that look at no checksum.
+enum class VersionChoice : std::uint8_t { ByChecksum, ByPolicy };
+
 /// memory_bytes covers everything: tables, bytes of datagrams in progress, and completed_bytes. It
 /// is reserved at start and touched as it is used; less than kMinMemoryBytes is raised to it.
 struct DefragmentSettings {
@@ -35,6 +40,7 @@ struct DefragmentSettings {
   Duration ipv4_timeout = std::chrono::seconds{30};
   Duration ipv6_timeout = std::chrono::seconds{60};
   FragmentOverlap ipv4_overlap = FragmentOverlap::Bsd;  ///< IPv6 is always Discard (RFC 5722)
+  VersionChoice choice = VersionChoice::ByChecksum;
   Ipv6HeaderChain ipv6_chain = Ipv6HeaderChain::Whole;
   HashSeed seed = {};
 };
@@ -49,6 +55,7 @@ struct DefragmentCounters {
   std::uint64_t discarded;          ///< dropped for what a fragment of theirs was rejected for
   std::uint64_t overlaps;           ///< fragments that brought bytes that were there already
   std::uint64_t overlap_conflicts;  ///< those of them whose bytes differed
+  std::uint64_t decided_by_checksum;  ///< datagrams that are not what the policy makes of them
   std::array<std::uint64_t, kFragmentRejectCount> rejected;  ///< fragments, by FragmentReject
 };
 
@@ -60,10 +67,11 @@ struct FragmentHeld {};
 /// frame whose place it takes.
 struct CompleteDatagram {
   ByteView bytes;               ///< from its IP header
-  std::uint32_t link_bytes;     ///< before it; 0 where it was wrapped in nothing
+  std::uint32_t link_bytes;     ///< before it; 0 for LinkType::Raw
+  LinkType link;                ///< Raw, Reassembled or Contradicted
   DatagramRing::Handle handle;  ///< for release()
   std::uint32_t fragments;      ///< that it was made of, duplicates included
-  std::uint32_t conflicts;      ///< of them, fragments that overlapped with other bytes
+  std::uint32_t conflicts;      ///< of them, overlapped with other bytes or came out of such a one
 };
 
 /// The packet that takes the place of the datagram's last fragment: number, stamp, clock and input
@@ -121,8 +129,9 @@ class Defragmenter {
     FragmentMap map;
     std::uint32_t data_bytes;  // once end_known
     std::uint32_t header;      // FragmentStore handle; 0: the first fragment is missing
-    std::uint32_t fragments;
-    std::uint32_t conflicts;
+    std::uint32_t losers;      // FragmentStore handle: contested bytes that the policy did not take
+    std::uint16_t fragments;   // counted up to kMaxCount
+    std::uint16_t conflicts;
     std::uint16_t header_bytes;
     std::uint16_t source;  // of holdings_
     std::uint16_t weight;  // what it adds there
@@ -152,6 +161,8 @@ class Defragmenter {
   static std::optional<FragmentReject> note_end(Datagram& datagram, const Fragment& fragment);
   std::optional<FragmentReject> keep_data(std::uint32_t index, const Fragment& fragment,
                                           Timestamp clock);
+  FragmentInsertion insert(Datagram& datagram, std::uint32_t first_unit, const Fragment& fragment);
+  void choose_version(const Datagram& datagram, std::span<std::uint8_t> whole);
   void keep_header(std::uint32_t index, const Fragment& fragment, Timestamp clock);
   [[nodiscard]] static bool is_complete(const Datagram& datagram);
   Result complete(std::uint32_t index, const Packet& last);

@@ -62,7 +62,7 @@ FragmentStore::Need FragmentStore::need_for(UnitRange range) {
 }
 
 FragmentInsertion FragmentStore::insert(FragmentMap& map, std::uint32_t first_unit, ByteView data,
-                                        FragmentOverlap policy) {
+                                        FragmentOverlap policy, FragmentMap* losers) {
   const auto units = static_cast<std::uint32_t>((data.size() + kUnitBytes - 1) / kUnitBytes);
   const UnitRange range{first_unit, first_unit + units};
   FLOWLOOM_DCHECK(!data.empty() && range.end <= kMaxUnits);
@@ -78,6 +78,8 @@ FragmentInsertion FragmentStore::insert(FragmentMap& map, std::uint32_t first_un
     result.conflict = !same_bytes(map, window, first_page, data);
     window.content = result.conflict ? OverlapContent::Differs : OverlapContent::Same;
     result.decision = resolve_overlap(window, policy);
+    const bool contested = result.conflict && result.decision != OverlapDecision::Discard;
+    if (contested && losers != nullptr) keep_losers(*losers, map, window, first_page, data);
   }
   if (result.decision == OverlapDecision::Insert) {
     store(map, window, first_page, data);
@@ -119,6 +121,33 @@ bool FragmentStore::same_bytes(const FragmentMap& map, const UnitWindow& window,
     });
   }
   return same;
+}
+
+// Preconditions: the decision has been taken and nothing of it is stored yet.
+void FragmentStore::keep_losers(FragmentMap& losers, const FragmentMap& map,
+                                const UnitWindow& window, std::uint32_t first_page,
+                                ByteView data) {
+  UnitWindow::Words mine;
+  std::fill_n(mine.begin(), window.words, 0);
+  unit_bits::set(mine, window.added);
+  for (std::uint32_t i = 0; i < window.words; ++i) {
+    const FragmentPage* kept = find(losers, first_page + i);
+    std::uint32_t both = mine[i] & window.present[i] & ~(kept != nullptr ? kept->present : 0);
+    const FragmentPage* page = find(map, first_page + i);
+    for (; both != 0; both &= both - 1) {
+      const auto unit = static_cast<std::uint32_t>(std::countr_zero(both));
+      const RunBytes at = bytes_of({unit, unit + 1}, i, window.added.begin, data.size());
+      const std::uint8_t* held = page->bytes.data() + at.in_page;
+      const std::uint8_t* arrived = data.data() + at.in_data;
+      if (std::memcmp(held, arrived, at.count) == 0) continue;
+      const std::uint32_t bit = 1U << unit;
+      FragmentPage& loser = obtain(losers, first_page + i);
+      std::memcpy(loser.bytes.data() + at.in_page,
+                  (window.taken[i] & bit) != 0 ? held : arrived, at.count);
+      loser.present |= bit;
+      ++losers.units;
+    }
+  }
 }
 
 void FragmentStore::store(FragmentMap& map, const UnitWindow& window, std::uint32_t first_page,
@@ -184,6 +213,54 @@ void FragmentStore::copy_out(const FragmentMap& map, std::span<std::uint8_t> to)
     std::memcpy(to.data() + done, page->bytes.data(), count);
     done += count;
   }
+}
+
+UnitRange FragmentStore::next_run(const FragmentMap& map, std::uint32_t from) const {
+  constexpr std::uint32_t kPages = kMaxUnits / FragmentPage::kUnits + 1;
+  UnitRange run{from, from};
+  for (std::uint32_t i = from / FragmentPage::kUnits; i < kPages; ++i) {
+    const std::uint32_t first = i * FragmentPage::kUnits;
+    const FragmentPage* page = find(map, i);
+    std::uint32_t bits = page != nullptr ? page->present : 0;
+    if (first < from) bits = bits >> (from - first) << (from - first);
+    if (run.begin == run.end) {  // none so far
+      if (bits == 0) continue;
+      run.begin = run.end = first + static_cast<std::uint32_t>(std::countr_zero(bits));
+    }
+    const std::uint32_t at = run.end - first;  // in this page
+    run.end += static_cast<std::uint32_t>(std::countr_one(bits >> at));
+    if (run.end != first + FragmentPage::kUnits) break;
+  }
+  return run;
+}
+
+ByteView FragmentStore::piece(const FragmentMap& map, UnitRange range) const {
+  const std::uint32_t page = range.begin / FragmentPage::kUnits;
+  const std::uint32_t first = page * FragmentPage::kUnits;
+  const std::uint32_t end = std::min(range.end, first + FragmentPage::kUnits);
+  return {find(map, page)->bytes.data() + std::size_t{range.begin - first} * kUnitBytes,
+          std::size_t{end - range.begin} * kUnitBytes};
+}
+
+FragmentMap FragmentStore::kept_map(std::uint32_t handle) const {
+  static_assert(sizeof(FragmentMap) <= sizeof(FragmentCell));
+  FragmentMap map{};
+  if (handle != 0) std::memcpy(&map, &cells_[handle - 1], sizeof map);
+  return map;
+}
+
+std::uint32_t FragmentStore::keep_map(std::uint32_t handle, const FragmentMap& map) {
+  if (handle == 0) handle = cells_.take() + 1;
+  FLOWLOOM_DCHECK(handle != 0);
+  std::memcpy(static_cast<void*>(&cells_[handle - 1]), &map, sizeof map);
+  return handle;
+}
+
+void FragmentStore::give_map_back(std::uint32_t handle) {
+  if (handle == 0) return;
+  FragmentMap map = kept_map(handle);
+  clear(map);
+  cells_.give_back(handle - 1);
 }
 
 // Of a cell whose children are pages.

@@ -68,12 +68,28 @@ class FragmentStore {
   }
 
   /// Adds `data`, which begins at `first_unit`. Only the last fragment ends inside a unit.
-  /// Preconditions: data is not empty and ends within kMaxUnits; has(need_for(its range)).
+  /// Into `losers`, unless it is null, goes the copy that is not taken of every unit whose copies
+  /// differ; a third copy of a unit is not kept.
+  /// Preconditions: data is not empty and ends within kMaxUnits; has(need_for(its range)), for
+  /// each map.
   FragmentInsertion insert(FragmentMap& map, std::uint32_t first_unit, ByteView data,
-                           FragmentOverlap policy);
+                           FragmentOverlap policy, FragmentMap* losers);
 
   /// Copies the first to.size() bytes. Preconditions: all of their units are present.
   void copy_out(const FragmentMap& map, std::span<std::uint8_t> to) const;
+
+  /// The first run of present units that begins at `from` or later; an empty one where none does.
+  [[nodiscard]] UnitRange next_run(const FragmentMap& map, std::uint32_t from) const;
+
+  /// The bytes of present units as far as they lie together: of `range` the first ones.
+  /// Preconditions: the range is not empty, its units are present.
+  [[nodiscard]] ByteView piece(const FragmentMap& map, UnitRange range) const;
+
+  /// Room for a map outside of a datagram; the handle is 0 for none. A cell each.
+  /// Preconditions of keep: handle is 0 and has({0, 1}), or it was returned before.
+  [[nodiscard]] FragmentMap kept_map(std::uint32_t handle) const;
+  std::uint32_t keep_map(std::uint32_t handle, const FragmentMap& map);
+  void give_map_back(std::uint32_t handle);
 
   /// Gives all memory of the datagram back.
   void clear(FragmentMap& map);
@@ -96,6 +112,8 @@ class FragmentStore {
   void load(const FragmentMap& map, UnitRange range, UnitWindow& window) const;
   [[nodiscard]] bool same_bytes(const FragmentMap& map, const UnitWindow& window,
                                 std::uint32_t first_page, ByteView data) const;
+  void keep_losers(FragmentMap& losers, const FragmentMap& map, const UnitWindow& window,
+                   std::uint32_t first_page, ByteView data);
   void store(FragmentMap& map, const UnitWindow& window, std::uint32_t first_page, ByteView data);
   void give_children_back(std::uint32_t cell);
 

@@ -194,7 +194,6 @@ EncapsulationList list_encapsulation(const Packet& packet) {
 }
 
 std::size_t write_reassembled_header(const Packet& fragment, std::uint8_t* to) {
-  if (!fragment.has(packet_flags::kEncapsulated)) return 0;
   FrameWalk walk(fragment, HeaderChecksum::Ignore);
   walk_frame(walk, fragment.link);
   to[0] = static_cast<std::uint8_t>(walk.list.count);

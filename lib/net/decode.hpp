@@ -60,7 +60,8 @@ inline constexpr std::size_t kMaxReassembledHeaderBytes =
 /// Writes what decode() has to know to go on with the datagram that `fragment` is part of, as if it
 /// had stood whole in the fragment's place: the header of LinkType::Reassembled, which no source
 /// gives. Headers around a fragment cannot serve for that, since they state its length. Returns the
-/// bytes written; 0 where nothing was around it and the datagram is a plain one (LinkType::Raw).
+/// bytes written. It is needed where something was around the fragment, and for
+/// LinkType::Contradicted; else the datagram is a plain one (LinkType::Raw).
 /// Preconditions: decode() gave the fragment the verdict Fragment; `to` has room for the longest.
 std::size_t write_reassembled_header(const Packet& fragment, std::uint8_t* to);
 

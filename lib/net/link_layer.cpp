@@ -442,6 +442,7 @@ constexpr auto kLinkFunctions = std::to_array<Layer (*)(FrameWalk&)>({
 #include "net/links.def"
 #undef LINK
     reassembled_link,
+    reassembled_link,  // Contradicted
 });
 
 }  // namespace

@@ -12,7 +12,8 @@ enum class LinkType : std::uint8_t {
 #define LINK(symbol, linktype, name) symbol,
 #include "net/links.def"
 #undef LINK
-  Reassembled,  ///< no source's: a datagram made of fragments, see write_reassembled_header()
+  Reassembled,   ///< no source's: a datagram made of fragments, see write_reassembled_header()
+  Contradicted,  ///< the same, of fragments that overlapped with different bytes
 };
 
 /// The row for a LINKTYPE_ number as it stands in capture files (also the DLT_ numbers that

@@ -36,6 +36,8 @@ Ledger& Ledger::operator+=(const Ledger& other) {
   datagrams.discarded += other.datagrams.discarded;
   datagrams.overlaps += other.datagrams.overlaps;
   datagrams.overlap_conflicts += other.datagrams.overlap_conflicts;
+  datagrams.decided_by_checksum += other.datagrams.decided_by_checksum;
+  add(datagram_verdicts, other.datagram_verdicts);
   add(datagrams.rejected, other.datagrams.rejected);
   for (std::size_t i = 0; i < limits.size(); ++i) limits[i] = limits[i] || other.limits[i];
   return *this;

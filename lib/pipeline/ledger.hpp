@@ -27,12 +27,15 @@ struct Ledger {
   std::uint64_t connections_created = 0;
   std::array<std::uint64_t, kCloseReasonCount> connections_closed{};
   DefragmentCounters datagrams{};
+  /// Of reassembled datagrams, whose packets all have the verdict of a fragment.
+  std::array<std::uint64_t, kVerdictCount> datagram_verdicts{};
   std::array<bool, kLimitNames.size()> limits{};
 
   /// Counts a packet that leaves with its verdict; of a frame with several, the first speaks.
   void count(const Packet& packet) {
-    if (packet.has(packet_flags::kSubframe)) return;
     const bool reassembled = packet.has(packet_flags::kReassembled);
+    if (reassembled) ++datagram_verdicts[static_cast<std::size_t>(packet.verdict)];
+    if (packet.has(packet_flags::kSubframe)) return;
     ++received;
     ++verdicts[static_cast<std::size_t>(reassembled ? Verdict::Fragment : packet.verdict)];
   }

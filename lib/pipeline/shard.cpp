@@ -159,6 +159,7 @@ void Shard::track_packet(Packet& packet) {
   std::uint32_t index = table_.find(key, packet.flow_hash);
   Connection* c = index == kNoIndex ? nullptr : &connections_[index];
   if (!passes_checksum(packet, c)) {
+    if (c != nullptr) note_fragments(*c, packet);
     packet.verdict = Verdict::BadTcpChecksum;
     return;
   }
@@ -179,6 +180,7 @@ void Shard::track_packet(Packet& packet) {
     }
   }
   delivery_.about(*c);
+  note_fragments(*c, packet);
   if (s.flags.has_any(kSyn) && roles_are_wrong(*c, s, direction_in(*c, packet))) flip_roles(*c);
   c->last_stamp = s.stamp;
   const bool was_closing = c->has_any(connection_flags::kClosing);

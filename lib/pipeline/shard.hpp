@@ -76,6 +76,11 @@ class Shard {
                ? Direction::ResponderToOriginator
                : Direction::OriginatorToResponder;
   }
+  /// Reports a segment whose fragments contradicted each other.
+  void note_fragments(Connection& c, const Packet& packet) {
+    if (packet.link == LinkType::Contradicted) [[unlikely]]
+      tracker_.count(c, Anomaly::FragmentInconsistency);
+  }
   Connection* admit(const Packet& packet, const FlowKey& key, const Segment& s,
                     std::uint32_t reuse);
   std::uint32_t take_connection();

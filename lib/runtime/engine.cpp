@@ -39,6 +39,7 @@ FrontSettings front_settings(const EngineSettings& settings) {
       break;
     case ChecksumMode::None:
       options.header_checksum = HeaderChecksum::Ignore;
+      front.defragment.choice = VersionChoice::ByPolicy;
       break;
   }
   return front;

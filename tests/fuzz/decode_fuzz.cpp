@@ -19,7 +19,7 @@
 namespace flowloom {
 namespace {
 
-constexpr std::uint8_t kLinkTypes = 2  // Unknown and Reassembled
+constexpr std::uint8_t kLinkTypes = 3  // Unknown, Reassembled and Contradicted
 #define LINK(symbol, linktype, name) +1
 #include "net/links.def"
 #undef LINK

@@ -73,11 +73,15 @@ void add_options(PacketBuilder& packet, const std::string& text) {
   }
 }
 
-std::uint64_t datagrams(const DefragmentCounters& counters, const std::string& name) {
+std::uint64_t datagrams(const Ledger& ledger, const DefragmentCounters& counters,
+                        const std::string& name) {
+  constexpr auto kBadChecksum = static_cast<std::size_t>(Verdict::BadTcpChecksum);
   const std::map<std::string, std::uint64_t> counts = {
       {"reassembled", counters.reassembled}, {"expired", counters.expired},
       {"discarded", counters.discarded},     {"overlaps", counters.overlaps},
-      {"overlap_conflicts", counters.overlap_conflicts}};
+      {"overlap_conflicts", counters.overlap_conflicts},
+      {"decided_by_checksum", counters.decided_by_checksum},
+      {"bad_checksum", ledger.datagram_verdicts[kBadChecksum]}};
   return counts.at(name);
 }
 
@@ -338,7 +342,7 @@ void Player::check_final_step(const ScriptStep& step) {
     const DefragmentCounters& counters = runner_.datagrams();
     const std::uint64_t found =
         what == "reject" ? count_of(kFragmentRejectNames, counters.rejected, words[0])
-                         : datagrams(counters, words[0]);
+                         : datagrams(ledger, counters, words[0]);
     return compare(words[0] + " " + std::to_string(found), words[0] + " " + words.at(1));
   }
   if (what == "bad_timestamps") {

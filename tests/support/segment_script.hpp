@@ -51,7 +51,8 @@
 //   => fate NAME N              of the run's bytes; all but `delivered` must be named
 //   => verdict NAME N           of the run's packets; all but `tcp` must be named
 //   => reject NAME N            of the run's fragments; all must be named
-//   => datagrams NAME N         reassembled, expired, discarded, overlaps or overlap_conflicts
+//   => datagrams NAME N         reassembled, expired, discarded, overlaps, overlap_conflicts,
+//                               decided_by_checksum or bad_checksum
 //   => bad_timestamps N         packets whose stamp the clock did not follow
 //   => connections N            of the run (default 1)
 // `=> #2 ...` speaks of the second connection. What was delivered and not claimed is a failure.

@@ -95,7 +95,7 @@ class Mutator {
       if (below(2) == 0) mutant.wire_length = static_cast<std::uint32_t>(mutant.frame.size());
     }
     if (below(16) == 0) mutant.wire_length = static_cast<std::uint32_t>(random_());
-    constexpr std::size_t kRows = static_cast<std::size_t>(LinkType::Reassembled) + 1;
+    constexpr std::size_t kRows = static_cast<std::size_t>(LinkType::Contradicted) + 1;
     if (below(3) != 0) mutant.link = static_cast<LinkType>(below(kRows));
     return mutant;
   }
