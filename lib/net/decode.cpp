@@ -6,6 +6,7 @@
 #include "net/tcp_header.hpp"
 
 #include <array>
+#include <bit>
 #include <cstddef>
 #include <cstring>
 
@@ -123,13 +124,11 @@ constexpr std::uint32_t in_memory(std::uint32_t big_endian) {
   return __builtin_bswap32(big_endian);
 }
 
-// Whether no address is one that has to be looked at: 224.0.0.0 and above, or no source. The shifts
-// bring the three highest bits of each address to the place of its highest.
+// Whether no address is one that has to be looked at, by their first bytes: groups and what lies
+// above, and 0 for the source. Below 0, unsigned numbers are large.
 inline bool addresses_are_plain(const std::uint8_t* ip) {
-  constexpr std::uint64_t kHighestBits = 0x0000008000000080;
-  const auto both = load_native<std::uint64_t>(ip + kIpv4SourceOffset);
-  return ((both & both << 1 & both << 2) & kHighestBits) == 0 &&
-         static_cast<std::uint32_t>(both) != 0;
+  constexpr std::uint32_t kGroups = 224;
+  return ip[kIpv4SourceOffset] - 1U < kGroups - 1 && ip[kIpv4DestinationOffset] < kGroups;
 }
 
 inline bool addresses_are_plain6(const std::uint8_t* ip) {
@@ -143,9 +142,10 @@ inline bool decode_plain(Packet& packet) {
   constexpr std::uint32_t kIpv4TypeVersion = in_memory(0x08004500);
   constexpr std::uint32_t kIpv4TypeVersionMask = in_memory(0xffffff00);
   constexpr std::uint32_t kFragmentAndProtocolOffset = kEthernetHeaderBytes + 6;
-  constexpr std::uint32_t kFragmentAndProtocolMask = in_memory(0x3fff00ff);
-  constexpr std::uint32_t kTimeToLiveMask = in_memory(0x0000ff00);
-  constexpr std::uint32_t kWholeTcp = in_memory(6);
+  constexpr std::uint32_t kFragmentAndProtocolMask = in_memory(0x3fffffff);
+  constexpr std::uint32_t kWholeTcpLeastAlive = in_memory(0x00000106);
+  constexpr int kTimeToLiveShift = 16;  // where it stands in the word
+  constexpr std::uint32_t kTimesToLive = 255;
   constexpr std::uint32_t kIpv6TypeVersion = in_memory(0x86dd6000);
   constexpr std::uint32_t kIpv6TypeVersionMask = in_memory(0xfffff000);
 
@@ -157,10 +157,10 @@ inline bool decode_plain(Packet& packet) {
   const auto type_version = load_native<std::uint32_t>(packet.frame + kEthernetTypeOffset);
   if ((type_version & kIpv4TypeVersionMask) == kIpv4TypeVersion) [[likely]] {
     const auto word = load_native<std::uint32_t>(packet.frame + kFragmentAndProtocolOffset);
-    if ((word & kFragmentAndProtocolMask) != kWholeTcp || (word & kTimeToLiveMask) == 0 ||
-        !addresses_are_plain(ip)) {
-      return false;
-    }
+    // A time to live of 0 lies below the range, and other bits than its are rotated above it.
+    const std::uint32_t alive = (word & kFragmentAndProtocolMask) - kWholeTcpLeastAlive;
+    if (std::rotr(alive, kTimeToLiveShift) >= kTimesToLive) return false;
+    if (!addresses_are_plain(ip)) return false;
     if (!checksum_is_good(checksum_sum_of_20(ip))) return false;
     return finish_plain({kIpv4MinHeaderBytes, load_be16(ip + 2), 0}, packet);
   }
