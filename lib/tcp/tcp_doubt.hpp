@@ -24,7 +24,7 @@ Doubt TcpTracker<Handler>::doubt_about(const Connection& c, const Segment& s, Di
     const bool recent_is_valid = s.clock <= saturating_add(c.last_clock, kTimestampLife);
     if (options.has(TcpOptions::kTimestamps) && recent_is_valid && options.timestamp_value != 0 &&
         is_older(options.timestamp_value, talker.ts_recent)) {
-      return Doubt::Timestamp;
+      return Doubt::OldTimestamp;
     }
   }
   if (s.flags.has_any(kRst)) return Doubt::None;
@@ -74,7 +74,7 @@ void TcpTracker<Handler>::note_doubt(Connection& c, const Segment& s, Direction 
   // A late copy of a bare acknowledgement, or of bytes that are there, is nobody's doing.
   const bool repeats = talker.has_any(half_flags::kOriginKnown) && s.seq_len() > 0 &&
                        (s.seq + s.seq_len()).at_or_before(talker.rcv_nxt);
-  if (doubt == Doubt::Timestamp && matters && !repeats) count(c, Anomaly::InvalidTimestamp);
+  if (doubt == Doubt::OldTimestamp && matters && !repeats) count(c, Anomaly::InvalidTimestamp);
 }
 
 // RFC 7323, 4.3: only a segment that begins at or before what was acknowledged last moves

@@ -59,7 +59,7 @@ inline constexpr std::uint8_t kMaxWindowScale = 14;
 enum class HoleCause : std::uint8_t { CaptureLoss, NetworkLoss, Cut, Unknown };
 
 /// Why a receiver would not take a segment (RFC 9293, 3.10.7.4; RFC 7323, 5; RFC 5961, 5).
-enum class Doubt : std::uint8_t { None, NoAck, Timestamp, Acknowledgement };
+enum class Doubt : std::uint8_t { None, NoAck, OldTimestamp, Acknowledgement };
 
 /// How a connection came to its closing; see Connection::close_reason.
 enum class Closing : std::uint8_t { None, Fin, Rst };

@@ -21,9 +21,9 @@ RECORD_KEYS = ["uid", "community_id", "start", "end", "vlan", "tunnel", "orig", 
 SIDE_KEYS = ["addr", "port", "packets", "ip_bytes", "payload_bytes", "stream_bytes", "gap_bytes",
              "gaps", "gaps_unlisted", "duplicate_bytes", "overlap_conflicts",
              "conflicts", "conflicts_unlisted", "out_of_order", "retransmissions",
-             "urgent_bytes", "file", "sha256"]
+             "urgent_bytes", "urgent_offsets", "file", "sha256"]
 OPTIONAL = {"vlan", "tunnel", "midstream", "gaps_unlisted", "conflicts",
-            "conflicts_unlisted", "file", "sha256"}
+            "conflicts_unlisted", "urgent_offsets", "file", "sha256"}
 CLOSES = {"fin", "rst", "idle", "syn-timeout", "evicted", "reused", "eof"}
 STATES = {"S0", "S1", "SF", "REJ", "S2", "S3", "RSTO", "RSTR", "RSTOS0", "RSTRH", "SH", "SHR",
           "OTH"}
