@@ -25,6 +25,7 @@ Front::Front(const FrontSettings& settings)
       joiner_(settings.decode.seed) {}
 
 void Front::run(Burst& burst) {
+  bool any_concern_the_joiner = false;
   for (std::uint32_t i = 0; i < burst.size; ++i) {
     Packet& packet = burst.packets[i];
     if (packet.verdict == Verdict::Filtered) continue;
@@ -32,10 +33,21 @@ void Front::run(Burst& burst) {
     if (packet.verdict == Verdict::Fragment) defragment(packet);
     if (packet.verdict != Verdict::Tcp) continue;
     hash_flow(packet, decode_options_.seed);
-    if (joiner_.concerns(packet)) [[unlikely]]
-      joiner_.join(packet);
+    if (joiner_.concerns(packet)) [[unlikely]] {
+      joiner_.prefetch(packet);
+      any_concern_the_joiner = true;
+    }
   }
+  if (any_concern_the_joiner) join_tags(burst);
   if (burst.size > 0) defragmenter_.expire(burst.packets[burst.size - 1].clock);
+}
+
+// A round of its own, so that its table is fetched meanwhile.
+void Front::join_tags(Burst& burst) {
+  for (std::uint32_t i = 0; i < burst.size; ++i) {
+    Packet& packet = burst.packets[i];
+    if (packet.verdict == Verdict::Tcp && joiner_.concerns(packet)) joiner_.join(packet);
+  }
 }
 
 void Front::defragment(Packet& packet) {

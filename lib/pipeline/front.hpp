@@ -55,6 +55,7 @@ class Front {
     std::size_t bytes;
     DatagramRing::Handle handle;
   };
+  void join_tags(Burst& burst);
   void defragment(Packet& packet);
   void give_back_last();
 
