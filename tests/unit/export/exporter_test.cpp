@@ -256,10 +256,10 @@ TEST_P(ExporterCase, EveryByteAndGapArrivesInItsPlace) {
   Teller teller(exporter, c.connections);
   std::mt19937& random = teller.random();
   for (std::uint32_t i = 0; i < c.events; ++i) {
-    const std::uint32_t connection = random() % c.connections;
+    const auto connection = static_cast<std::uint32_t>(random() % c.connections);
     const Direction d = random() % 2 == 0 ? kOrig : kResp;
     if (random() % 10 < c.gaps_in_ten) {
-      teller.gap(connection, d, 1 + random() % 3000);
+      teller.gap(connection, d, 1 + static_cast<std::int64_t>(random() % 3000));
     } else {
       teller.data(connection, d, 1 + random() % c.data_max);
     }
@@ -292,7 +292,7 @@ INSTANTIATE_TEST_SUITE_P(
                     Case{"ScarceEvidence", 64 << 10, 50, 4000, 1460, 1, KeepEvidence::Yes},
                     Case{"EvidenceOfOne", 8 << 10, 1, 400, 20000, 2, KeepEvidence::Yes},
                     Case{"NoMemoryForEvidence", 1, 10, 2000, 9000, 3, KeepEvidence::Yes}),
-    [](const auto& info) { return std::string(info.param.name); });
+    [](const auto& values) { return std::string(values.param.name); });
 
 // Sixty-four blocks of gaps used to be the end of the list.
 TEST(Exporter, ListsEveryGapOfAConnectionWithMany) {

@@ -54,7 +54,7 @@ Seen read_all(MemorySource& inner, std::uint32_t limit) {
       EXPECT_EQ(packet.number, ++number);
       const std::size_t skip = packet.link == LinkType::Ethernet ? 14 : 0;
       seen.contents.emplace_back(packet.frame + skip, packet.frame + packet.captured);
-      seen.subframes += packet.has(packet_flags::kSubframe) ? 1 : 0;
+      seen.subframes += packet.has(packet_flags::kSubframe) ? 1U : 0U;
     }
     splitter.release(burst);
   }
