@@ -61,6 +61,11 @@ class HalfConnection {
   SeqNum fin_seq;                    ///< of the FIN, when kFinSeen
   std::uint32_t ts_recent;           ///< TS.Recent of the receiver (RFC 7323, 5), as reconstructed
 
+  /// The sequence number at a position of the stream, less than 2^31 bytes away.
+  [[nodiscard]] SeqNum seq_at(StreamOffset position) const {
+    return rcv_nxt + static_cast<std::uint32_t>(position - offset);
+  }
+
   [[nodiscard]] bool has_all(unsigned bits) const { return (flags() & bits) == bits; }
   [[nodiscard]] bool has_any(unsigned bits) const { return (flags() & bits) != 0; }
   [[nodiscard]] unsigned flags() const {
@@ -122,6 +127,12 @@ enum Bits : unsigned {
   kTimed = 1U << 10,       ///< a grace timer may be running
 };
 }  // namespace connection_flags
+
+/// The bit that says that the sender of `d` has reset the connection.
+constexpr unsigned reset_flag(Direction d) {
+  return d == Direction::OriginatorToResponder ? connection_flags::kResetByOriginator
+                                               : connection_flags::kResetByResponder;
+}
 
 /// Per connection and touched by each of its packets. half[0] is what the originator sends.
 struct alignas(64) Connection {
@@ -200,7 +211,6 @@ struct HalfExtra {
   std::uint32_t conflict_ranges;    ///< told to the handler
   std::uint32_t out_of_order;
   std::uint32_t retransmissions;
-  std::uint32_t zero_windows;
   // Grace of a hole below the peer's acknowledgement (kHolePending).
   Timestamp hole_since;
   SeqNum hole_ack;

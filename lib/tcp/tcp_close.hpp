@@ -46,8 +46,7 @@ void TcpTracker<Handler>::on_reset(Connection& c, const Segment& s, Direction d)
   if (c.has_any(connection_flags::kClosing)) return; // both had closed: how it ended is known
   talker.apply(Event::Reset);
   listener.apply(Event::Reset);
-  c.set(d == Direction::OriginatorToResponder ? connection_flags::kResetByOriginator
-                                              : connection_flags::kResetByResponder);
+  c.set(reset_flag(d));
   begin_closing(c, Closing::Rst, s.clock);
 }
 

@@ -20,10 +20,8 @@ Doubt TcpTracker<Handler>::doubt_about(const Connection& c, const Segment& s, Di
   using enum half_flags::Bits;
   if (s.flags.has_any(kSyn)) return Doubt::None;
   if (uses_timestamps(talker, listener)) {
-    const TcpOptions options = parse_tcp_options(s.options);
-    const bool recent_is_valid = s.clock <= saturating_add(c.last_clock, kTimestampLife);
-    if (options.has(TcpOptions::kTimestamps) && recent_is_valid && options.timestamp_value != 0 &&
-        is_older(options.timestamp_value, talker.ts_recent)) {
+    const std::uint32_t value = timestamp_of(s);
+    if (value != 0 && !timestamps_expired(c, s) && is_older(value, talker.ts_recent)) {
       return Doubt::OldTimestamp;
     }
   }
@@ -54,8 +52,7 @@ Doubt TcpTracker<Handler>::doubt_about_ack(const Connection& c, const Segment& s
   }
   if (listener.has_any(kDoubt)) {
     const StreamOffset end = find_half_extra(c, reverse(d))->doubt_end;
-    const SeqNum doubt_end =
-        listener.rcv_nxt + static_cast<std::uint32_t>(end - listener.offset);
+    const SeqNum doubt_end = listener.seq_at(end);
     if (furthest.before(doubt_end)) furthest = doubt_end;
   }
   if (listener.has_any(kDoubtFin)) {
@@ -84,12 +81,12 @@ void TcpTracker<Handler>::note_timestamp(Connection& c, const Segment& s, Direct
   HalfConnection& talker = c.half[index_of(d)];
   HalfConnection& listener = c.half[index_of(reverse(d))];
   if (!uses_timestamps(talker, listener) || !s.seq.at_or_before(talker.rcv_nxt)) return;
-  const TcpOptions options = parse_tcp_options(s.options);
-  if (!options.has(TcpOptions::kTimestamps) || options.timestamp_value == 0) return;
-  const bool is_void = s.clock > saturating_add(c.last_clock, kTimestampLife);
-  const bool newer = static_cast<std::int32_t>(options.timestamp_value - talker.ts_recent) > 0;
+  const std::uint32_t value = timestamp_of(s);
+  if (value == 0) return;
+  const bool is_void = timestamps_expired(c, s);
+  const bool newer = static_cast<std::int32_t>(value - talker.ts_recent) > 0;
   if (is_void) listener.ts_recent = 0;
-  if (is_void || newer || talker.ts_recent == 0) talker.ts_recent = options.timestamp_value;
+  if (is_void || newer || talker.ts_recent == 0) talker.ts_recent = value;
 }
 
 /// The right edge of what the receiver permitted, or the end of all where it is not known.
@@ -112,10 +109,7 @@ typename TcpTracker<Handler>::DoubtStart TcpTracker<Handler>::doubt_start(
   if (h.has_any(kHeld)) return {kNever, Fate::Delivered};
   if (h.has_any(kEnded)) return {begin, Fate::AfterEnd};
   if (doubt != Doubt::None) return {begin, Fate::Rejected};
-  const unsigned own_reset = d == Direction::OriginatorToResponder
-                                 ? connection_flags::kResetByOriginator
-                                 : connection_flags::kResetByResponder;
-  if (c.has_any(own_reset)) return {begin, Fate::AfterEnd};
+  if (c.has_any(reset_flag(d))) return {begin, Fate::AfterEnd};
   const StreamOffset edge = window_edge(c, d);
   if (h.has_any(kFinSeen)) {
     const StreamOffset fin = unwrap(h.fin_seq, h.offset, h.rcv_nxt);
@@ -249,7 +243,7 @@ void TcpTracker<Handler>::believe_doubtful(Connection& c, Direction d, StreamOff
     std::copy_n(held.begin(), size, bytes.begin());
     doubtful.pop_front(memory_.pages, size);
     const StreamOffset end = begin + static_cast<StreamOffset>(size);
-    const SeqNum seq_end = h.rcv_nxt + static_cast<std::uint32_t>(end - h.offset);
+    const SeqNum seq_end = h.seq_at(end);
     if (h.snd_nxt.before(seq_end)) h.snd_nxt = seq_end;
     arrange(c, d, begin, {bytes.data(), size}, out);
     counters_.fate(Fate::Duplicate, doubtful.drop_before(memory_.pages, h.offset));

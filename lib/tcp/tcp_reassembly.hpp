@@ -106,11 +106,8 @@ void TcpTracker<Handler>::note_old_text(Connection& c, Direction d, StreamOffset
 // Whose data the other side takes after its RST did not send that RST.
 template <class Handler>
 void TcpTracker<Handler>::reopen(Connection& c, Direction d) {
-  const unsigned own_reset = d == Direction::OriginatorToResponder
-                                 ? connection_flags::kResetByOriginator
-                                 : connection_flags::kResetByResponder;
-  if (!c.has_any(own_reset)) return;
-  c.clear(connection_flags::kClosing | own_reset);
+  if (!c.has_any(reset_flag(d))) return;
+  c.clear(connection_flags::kClosing | reset_flag(d));
   c.close_reason = static_cast<std::uint8_t>(Closing::None);
 }
 
@@ -335,7 +332,7 @@ void TcpTracker<Handler>::declare_gap(Connection& c, Direction d, StreamOffset u
   HalfConnection& h = c.half[index_of(d)];
   FLOWLOOM_DCHECK(until > h.offset);
   const OffsetRange range{h.offset, until};
-  h.rcv_nxt = h.rcv_nxt + static_cast<std::uint32_t>(until - h.offset);
+  h.rcv_nxt = h.seq_at(until);
   h.offset = until;
   if (h.snd_nxt.before(h.rcv_nxt)) h.snd_nxt = h.rcv_nxt;
   if (h.has_any(half_flags::kCut)) return; // within what the depth limit cut
@@ -527,10 +524,7 @@ template <class Handler>
 void TcpTracker<Handler>::finish_stream(Connection& c, Direction d, Handler& out) {
   HalfConnection& h = c.half[index_of(d)];
   using enum half_flags::Bits;
-  const unsigned peer_reset = d == Direction::OriginatorToResponder
-                                  ? connection_flags::kResetByResponder
-                                  : connection_flags::kResetByOriginator;
-  if (h.has_all(kHeld | kSynSeen) && c.has_any(peer_reset)) {
+  if (h.has_all(kHeld | kSynSeen) && c.has_any(reset_flag(reverse(d)))) {
     settle_syn_data(c, d, h.rcv_nxt, out); // the SYN was refused, and all that it carried
   } else if (h.has_any(kHeld)) {
     release_held(c, d, out);

@@ -187,6 +187,15 @@ class TcpTracker {
     return recent != 0 && static_cast<std::int32_t>(value + kTimestampSlack - recent) < 0;
   }
 
+  /// The timestamp that a segment carries, wherever it stands; 0 where there is none.
+  [[nodiscard]] static std::uint32_t timestamp_of(const Segment& s) {
+    return parse_tcp_options(s.options).timestamp_value;
+  }
+  /// TS.Recent is too old to judge this segment by.
+  [[nodiscard]] static bool timestamps_expired(const Connection& c, const Segment& s) {
+    return s.clock > saturating_add(c.last_clock, kTimestampLife);
+  }
+
   /// SND.UNA + SND.WND as the listener of `d` may use it: the furthest edge ever offered stays.
   void note_window(Connection& c, Direction d, const Segment& s) {
     const HalfConnection& talker = c.half[index_of(d)];

@@ -136,6 +136,13 @@ Conversation make_conversation(std::uint32_t number, const TrafficShape& shape,
   return Maker(number, shape, random).make();
 }
 
+std::vector<Conversation> make_conversations(std::uint32_t count, const TrafficShape& shape,
+                                             std::mt19937_64& random) {
+  std::vector<Conversation> all;
+  for (std::uint32_t n = 0; n < count; ++n) all.push_back(make_conversation(n, shape, random));
+  return all;
+}
+
 std::vector<Frame> interleaved(const std::vector<Conversation>& conversations, Duration step,
                                std::mt19937_64& random) {
   std::vector<std::size_t> turns;

@@ -42,6 +42,10 @@ struct Conversation {
 Conversation make_conversation(std::uint32_t number, const TrafficShape& shape,
                                std::mt19937_64& random);
 
+/// Numbered from 0.
+std::vector<Conversation> make_conversations(std::uint32_t count, const TrafficShape& shape,
+                                             std::mt19937_64& random);
+
 /// Frames of all conversations, shuffled into each other in order, one every `step`.
 std::vector<Frame> interleaved(const std::vector<Conversation>& conversations, Duration step,
                                std::mt19937_64& random);

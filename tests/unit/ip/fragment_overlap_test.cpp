@@ -234,32 +234,6 @@ std::vector<std::pair<Chunk, Chunk>> all_pairs() {
           {{3, 5}, {1, 5}}, {{1, 5}, {3, 5}}, {{1, 4}, {1, 4}}};
 }
 
-// All ways in which three intervals can lie: end points are compared by rank, and no rank is left
-// out, so each configuration comes once.
-std::vector<std::vector<Chunk>> all_triples() {
-  std::vector<std::vector<Chunk>> triples;
-  const int kRanks = 6;
-  std::vector<Chunk> intervals;
-  for (int b = 0; b < kRanks; ++b) {
-    for (int e = b + 1; e < kRanks; ++e) intervals.push_back({b, e});
-  }
-  for (const Chunk& a : intervals) {
-    for (const Chunk& b : intervals) {
-      for (const Chunk& c : intervals) {
-        const std::set<int> ranks = {a.begin, a.end, b.begin, b.end, c.begin, c.end};
-        if (*ranks.rbegin() + 1 != static_cast<int>(ranks.size())) continue;
-        triples.push_back({a, b, c});
-      }
-    }
-  }
-  return triples;
-}
-
-std::vector<Chunk> shifted(std::vector<Chunk> chunks, int by) {
-  for (Chunk& c : chunks) c = {c.begin + by, c.end + by};
-  return chunks;
-}
-
 char pair_winner(std::string_view policy, Chunk old, Chunk added) {
   for (const PairRow& row : kPairs) {
     if (row.policy != policy) continue;
@@ -294,7 +268,7 @@ TEST(FragmentOverlap, PairsAreThoseOfTheTables) {
 }
 
 TEST(FragmentOverlap, All409TriplesBehindAHoleAndWithout) {
-  const auto triples = all_triples();
+  const auto triples = all_configurations(3);
   ASSERT_EQ(triples.size(), 409U);
   for (const std::string& policy : kAlgorithms) {
     OverlapRun run(policy);
@@ -320,7 +294,7 @@ TEST(FragmentOverlap, TriplesDifferFromPairTablesAsOftenAsPublished) {
   for (const auto& [policy, count] : published) {
     OverlapRun run(policy);
     int differ = 0;
-    for (const std::vector<Chunk>& triple : all_triples()) {
+    for (const std::vector<Chunk>& triple : all_configurations(3)) {
       const std::vector<Chunk> chunks = shifted(triple, 1);
       const Owners owners = run.run(chunks);
       if (!owners) {

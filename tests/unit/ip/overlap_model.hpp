@@ -9,13 +9,9 @@
 #include <string_view>
 #include <vector>
 
-namespace flowloom::test {
+#include "support/overlap_cases.hpp"
 
-struct Chunk {
-  int begin;
-  int end;
-  friend bool operator==(const Chunk&, const Chunk&) = default;
-};
+namespace flowloom::test {
 
 struct Piece {
   int begin;
@@ -191,18 +187,5 @@ class OverlapModel {
   std::vector<Chunk> runs_;
   bool discarded_ = false;
 };
-
-/// The relation of an older chunk to a newer one (Allen, 1983).
-inline std::string relation(Chunk a, Chunk b) {
-  if (a.end < b.begin) return "b";
-  if (b.end < a.begin) return "bi";
-  if (a.end == b.begin) return "m";
-  if (b.end == a.begin) return "mi";
-  if (a == b) return "eq";
-  if (a.begin == b.begin) return a.end < b.end ? "s" : "si";
-  if (a.end == b.end) return b.begin < a.begin ? "f" : "fi";
-  if (a.begin < b.begin) return b.end < a.end ? "di" : "o";
-  return a.end < b.end ? "d" : "oi";
-}
 
 }  // namespace flowloom::test

@@ -57,11 +57,8 @@ namespace {
 /// Everything the path knows: reordering, loss, repetition, refused SYNs, resets, time-outs.
 std::vector<Frame> mixed_frames() {
   std::mt19937_64 random(3);
-  std::vector<Conversation> conversations;
-  for (std::uint32_t n = 0; n < 300; ++n) {
-    conversations.push_back(make_conversation(
-        n, {.loss_percent = 5, .acks = TrafficShape::Acks::OfWhatWasSent}, random));
-  }
+  const TrafficShape shape = {.loss_percent = 5, .acks = TrafficShape::Acks::OfWhatWasSent};
+  std::vector<Conversation> conversations = make_conversations(300, shape, random);
   Conversation scan;
   for (std::uint16_t port = 2000; port < 4000; ++port) {
     scan.frames.push_back(PacketBuilder()

@@ -115,10 +115,7 @@ TEST(StreamProperties, DeliveredBytesAndGapsTileTheTruth) {
     for (std::uint64_t seed = 1; seed <= 60; ++seed) {
       SCOPED_TRACE(std::string(c.name) + ", seed " + std::to_string(seed));
       std::mt19937_64 random(seed);
-      std::vector<Conversation> conversations;
-      for (std::uint32_t n = 0; n < 6; ++n) {
-        conversations.push_back(make_conversation(n, c.shape, random));
-      }
+      const auto conversations = make_conversations(6, c.shape, random);
       const std::vector<Frame> frames =
           interleaved(conversations, std::chrono::milliseconds{1}, random);
       const Outcome outcome = run(frames, small_config(), 32);
@@ -156,10 +153,7 @@ TEST(StreamProperties, NothingIsInventedWhenPagesRunOut) {
   for (std::uint64_t seed = 1; seed <= 40; ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));
     std::mt19937_64 random(seed);
-    std::vector<Conversation> conversations;
-    for (std::uint32_t n = 0; n < 8; ++n) {
-      conversations.push_back(make_conversation(n, shape, random));
-    }
+    const auto conversations = make_conversations(8, shape, random);
     const std::vector<Frame> frames =
         interleaved(conversations, std::chrono::microseconds{100}, random);
     const Outcome outcome = run(frames, config, 32);
@@ -182,10 +176,7 @@ TEST(StreamProperties, ManyConnectionsInASmallTable) {
   config.max_flows = 16;
   const TrafficShape shape = {.stream_bytes_max = 500};
   std::mt19937_64 random(5);
-  std::vector<Conversation> conversations;
-  for (std::uint32_t n = 0; n < 400; ++n) {
-    conversations.push_back(make_conversation(n, shape, random));
-  }
+  const auto conversations = make_conversations(400, shape, random);
   const std::vector<Frame> frames =
       interleaved(conversations, std::chrono::milliseconds{1}, random);
   const Outcome outcome = run(frames, config, 32);
@@ -199,10 +190,7 @@ TEST(StreamProperties, TenThousandConnections) {
   ShardConfig config = small_config();
   config.max_flows = 12000;
   std::mt19937_64 random(6);
-  std::vector<Conversation> conversations;
-  for (std::uint32_t n = 0; n < 10000; ++n) {
-    conversations.push_back(make_conversation(n, {.stream_bytes_max = 200}, random));
-  }
+  const auto conversations = make_conversations(10000, {.stream_bytes_max = 200}, random);
   const std::vector<Frame> frames =
       interleaved(conversations, std::chrono::microseconds{1}, random);
   const Outcome outcome = run(frames, config, 32);

@@ -152,9 +152,7 @@ class TappedSource final : public PacketSource {
 std::vector<Conversation> conversations(std::uint32_t count, const TrafficShape& shape,
                                         std::uint64_t seed) {
   std::mt19937_64 random(seed);
-  std::vector<Conversation> all;
-  for (std::uint32_t n = 0; n < count; ++n) all.push_back(make_conversation(n, shape, random));
-  return all;
+  return make_conversations(count, shape, random);
 }
 
 std::vector<MemoryFrame> frames_of(const std::vector<Conversation>& all, Duration step,
