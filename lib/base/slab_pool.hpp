@@ -45,6 +45,9 @@ class SlabPool {
     --in_use_;
   }
 
+  /// What take() will give next, if it gives anything; may lie beyond the last slot.
+  [[nodiscard]] std::uint32_t next() const { return free_head_ != kNoIndex ? free_head_ : fresh_; }
+
   T& operator[](std::uint32_t index) { return objects_[index]; }
   const T& operator[](std::uint32_t index) const { return objects_[index]; }
   [[nodiscard]] T* data() const { return objects_.data(); }

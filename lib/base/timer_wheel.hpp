@@ -12,6 +12,7 @@
 
 #include "base/check.hpp"
 #include "base/memory.hpp"
+#include "base/prefetch.hpp"
 #include "base/slab_pool.hpp"
 #include "base/time.hpp"
 
@@ -68,6 +69,11 @@ class TimerWheel {
     Node& node = nodes_[index];
     if (node.place != kUnarmed && node.place != kDue) unlink(index);
     node.place = kUnarmed; // an entry left in the heap is recognised as stale
+  }
+
+  /// It will be armed or cancelled soon.
+  void prefetch(std::uint32_t index) const {
+    prefetch_line<PrefetchFor::Write>(&nodes_[index]);
   }
 
   /// No object is due before this time.

@@ -14,6 +14,7 @@
 
 #include "base/check.hpp"
 #include "base/memory.hpp"
+#include "base/prefetch.hpp"
 #include "base/slab_pool.hpp"
 #include "net/five_tuple.hpp"
 
@@ -31,7 +32,7 @@ class FlowTable {
   FlowTable(std::uint32_t capacity, KeyOf key_of)
       : key_of_(key_of), buckets_(bucket_count(capacity)), mask_(buckets_.size() - 1) {}
 
-  void prefetch(std::uint64_t hash) const { __builtin_prefetch(&buckets_[hash & mask_]); }
+  void prefetch(std::uint64_t hash) const { prefetch_line(&buckets_[hash & mask_]); }
 
   /// The index of the first entry whose tag agrees, for prefetching its object; or kNoIndex.
   [[nodiscard]] std::uint32_t candidate(std::uint64_t hash) const {

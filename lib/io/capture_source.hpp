@@ -23,9 +23,9 @@ namespace flowloom {
 struct CaptureSettings {
   /// Small enough to stay in the second-level cache between read() and the parser. With many inputs
   /// it shrinks, so that files whose times overlap do not need memory without bound.
-  std::size_t chunk_bytes = std::size_t{256} << 10;
+  std::size_t chunk_bytes = std::size_t{128} << 10;
   /// What the consumer may hold without releasing; then receive() returns Idle.
-  std::size_t chunks = 16;
+  std::size_t chunks = 32;
   /// Descriptors for regular files; 0: a quarter of what the process may open.
   std::size_t open_files_max = 0;
 };

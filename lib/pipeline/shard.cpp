@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/check.hpp"
+#include "base/prefetch.hpp"
 #include "net/five_tuple.hpp"
 #include "net/ip.hpp"
 #include "net/tcp_checksum.hpp"
@@ -82,11 +83,8 @@ struct ShardTimers {
   }
   std::uint64_t rank(std::uint32_t index) const { return shard.origins_[index].first_packet; }
   void prefetch(std::uint32_t index) const {
-    const auto* line = reinterpret_cast<const char*>(&shard.connections_[index]);
-    __builtin_prefetch(line, 1);
-    __builtin_prefetch(line + 64, 1);
-    __builtin_prefetch(line + 128, 1);
-    __builtin_prefetch(&shard.origins_[index]);
+    prefetch_object<PrefetchFor::Write>(shard.connections_[index]);
+    prefetch_line(&shard.origins_[index]);
   }
   void expect(std::uint32_t index) const {
     shard.table_.prefetch(hash_of(shard.connections_[index].key, shard.config_.seed));
@@ -132,13 +130,11 @@ void Shard::prefetch(const Burst& burst) const {
     if (burst.packets[i].verdict != Verdict::Tcp) continue;
     const std::uint32_t index = table_.candidate(burst.packets[i].flow_hash);
     if (index == kNoIndex) continue;
-    const auto* line = reinterpret_cast<const char*>(&connections_[index]);
-    __builtin_prefetch(line, 1);
-    __builtin_prefetch(line + 64, 1);
-    __builtin_prefetch(line + 128, 1);
+    prefetch_object<PrefetchFor::Write>(connections_[index]);
     constexpr TcpFlags kChangesState = kSyn | kFin | kRst;
     if (tcp_header_of(burst.packets[i]).flags().has_any(kChangesState)) {
-      __builtin_prefetch(&origins_[index], 1);
+      prefetch_line<PrefetchFor::Write>(&origins_[index]);
+      wheel_.prefetch(index);
     }
   }
 }
@@ -271,6 +267,7 @@ bool Shard::roles_are_wrong(const Connection& c, const Segment& s, Direction d) 
 }
 
 void Shard::flip_roles(Connection& c) {
+  tracker_.write_waiting_letters(c);
   std::swap(c.half[0], c.half[1]);
   c.flags ^= connection_flags::kOriginatorIsUpper;
   if (c.extra != 0) {
@@ -328,9 +325,18 @@ Connection* Shard::admit(const Packet& packet, const FlowKey& key, const Segment
   return &c;
 }
 
+// What the next connection will be written to was given back long ago and is in no cache.
+void Shard::prefetch_next_connection() const {
+  const std::uint32_t next = connections_.next();
+  prefetch_object<PrefetchFor::Write>(connections_.data()[next]);
+  prefetch_line<PrefetchFor::Write>(&origins_[next]);
+  wheel_.prefetch(next);
+}
+
 std::uint32_t Shard::take_connection() {
   std::uint32_t index = connections_.take();
   if (index == kNoIndex && evict_one()) index = connections_.take();
+  prefetch_next_connection();
   return index;
 }
 
@@ -376,8 +382,7 @@ Timestamp Shard::deadline_of(const Connection& c) const {
 
 CloseReason Shard::reason_of(const Connection& c) const {
   if (c.has_any(connection_flags::kClosing)) {
-    return c.close_reason == static_cast<std::uint8_t>(Closing::Rst) ? CloseReason::Rst
-                                                                     : CloseReason::Fin;
+    return c.has_any(connection_flags::kClosedByReset) ? CloseReason::Rst : CloseReason::Fin;
   }
   if (finishing_) return CloseReason::Eof;
   return embryonic(c) ? CloseReason::SynTimeout : CloseReason::Idle;

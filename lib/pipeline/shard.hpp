@@ -84,6 +84,7 @@ class Shard {
   Connection* admit(const Packet& packet, const FlowKey& key, const Segment& s,
                     std::uint32_t reuse);
   std::uint32_t take_connection();
+  void prefetch_next_connection() const;
   bool evict_one();
   [[nodiscard]] static bool roles_are_wrong(const Connection& c, const Segment& s, Direction d);
   void flip_roles(Connection& c);

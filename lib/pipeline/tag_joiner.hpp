@@ -11,6 +11,7 @@
 
 #include "base/hash.hpp"
 #include "base/memory.hpp"
+#include "base/prefetch.hpp"
 #include "net/five_tuple.hpp"
 #include "net/packet.hpp"
 #include "net/tcp_header.hpp"
@@ -29,7 +30,7 @@ class TagJoiner {
 
   /// join() will be called for it soon. A hint: right for packets without tags.
   void prefetch(const Packet& packet) const {
-    __builtin_prefetch(&pending_[packet.flow_hash % kPendingSets], 1);
+    prefetch_line<PrefetchFor::Write>(&pending_[packet.flow_hash % kPendingSets]);
   }
 
   /// Remembers a SYN, or gives a packet the identity that its side was joined to.

@@ -125,6 +125,7 @@ enum Bits : unsigned {
   kResetByResponder = 1U << 8,
   kSynAckSeen = 1U << 9,
   kTimed = 1U << 10,       ///< a grace timer may be running
+  kClosedByReset = 1U << 11, ///< with kClosing: it ended by RST, else by FINs
 };
 }  // namespace connection_flags
 
@@ -144,11 +145,11 @@ struct alignas(64) Connection {
   HalfConnection half[2];
   Timestamp closing_clock;      ///< when it began to linger, with kClosing
   std::uint16_t flags;          ///< connection_flags
-  std::uint8_t close_reason;    ///< CloseReason of the closing, for the record
-  std::uint8_t spare_;
+  std::uint16_t waiting_letters; ///< D and A that are not in the history yet
   std::uint32_t index;          ///< its own: names it in timers and pages
 
   [[nodiscard]] bool has_any(unsigned bits) const { return (flags & bits) != 0; }
+  [[nodiscard]] bool has_all(unsigned bits) const { return (flags & bits) == bits; }
   void set(unsigned bits) { flags = static_cast<std::uint16_t>(flags | bits); }
   void clear(unsigned bits) { flags = static_cast<std::uint16_t>(flags & ~bits); }
 };
@@ -160,6 +161,15 @@ enum class Letter : std::uint8_t {
   MultiFlag, Inconsistent
 };
 inline constexpr std::string_view kHistoryLetters = "SHADFRCGTW^QI";
+
+/// The letters A and D of both sides are due with plain segments, for which the origin's line is
+/// not at hand: they wait in the connection, in their order, until another letter is written.
+/// Two bits a letter below a marker bit; 0: none waits.
+namespace waiting_letters {
+inline constexpr unsigned kBits = 2;
+inline constexpr unsigned kIsData = 1;
+inline constexpr unsigned kFromResponder = 2;
+}  // namespace waiting_letters
 
 /// Written at the first packet, read when a record is made.
 struct ConnectionOrigin {

@@ -54,7 +54,7 @@ template <class Handler>
 void TcpTracker<Handler>::begin_closing(Connection& c, Closing how, Timestamp clock) {
   if (c.has_any(connection_flags::kClosing)) return;
   c.set(connection_flags::kClosing);
-  c.close_reason = static_cast<std::uint8_t>(how);
+  if (how == Closing::Rst) c.set(connection_flags::kClosedByReset);
   c.closing_clock = clock;
 }
 
@@ -119,7 +119,7 @@ void TcpTracker<Handler>::choose_fin(Connection& c, Direction d, SeqNum acked) {
 template <class Handler>
 bool TcpTracker<Handler>::outlives_own_reset(const Connection& c, const Segment& s,
                                              Direction d) const {
-  if (c.close_reason != static_cast<std::uint8_t>(Closing::Rst)) return false;
+  if (!was_reset(c)) return false;
   const HalfConnection& talker = c.half[index_of(d)];
   const HalfConnection& listener = c.half[index_of(reverse(d))];
   const ConnectionExtra* extra = find_extra(c);

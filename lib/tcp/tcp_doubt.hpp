@@ -255,9 +255,7 @@ template <class Handler>
 void TcpTracker<Handler>::void_fin(Connection& c, Direction d) {
   c.half[index_of(d)].clear(half_flags::kFinSeen);
   count(c, Anomaly::FinVoid);
-  if (c.close_reason != static_cast<std::uint8_t>(Closing::Fin)) return;
-  c.clear(connection_flags::kClosing);
-  c.close_reason = static_cast<std::uint8_t>(Closing::None);
+  if (!was_reset(c)) c.clear(connection_flags::kClosing);
 }
 
 template <class Handler>

@@ -53,9 +53,7 @@ void TcpTracker<Handler>::on_text(Connection& c, const Segment& s, Direction d, 
     count(c, Anomaly::SnappedSegment);
     h.set(kSnapped);
   }
-  if (c.close_reason == static_cast<std::uint8_t>(Closing::Rst)) {
-    count(c, Anomaly::DataAfterReset);
-  }
+  if (was_reset(c)) count(c, Anomaly::DataAfterReset);
   const StreamOffset end = begin + static_cast<StreamOffset>(bytes.size());
   const bool probe = s.length == 1 && s.data_seq() + 1 == h.snd_nxt && begin < h.offset;
   if (begin < h.offset && !h.has_any(kHeld)) {
@@ -107,8 +105,7 @@ void TcpTracker<Handler>::note_old_text(Connection& c, Direction d, StreamOffset
 template <class Handler>
 void TcpTracker<Handler>::reopen(Connection& c, Direction d) {
   if (!c.has_any(reset_flag(d))) return;
-  c.clear(connection_flags::kClosing | reset_flag(d));
-  c.close_reason = static_cast<std::uint8_t>(Closing::None);
+  c.clear(connection_flags::kClosing | connection_flags::kClosedByReset | reset_flag(d));
 }
 
 // Bytes at positions already announced: late where they were announced as missing.
@@ -549,6 +546,7 @@ void TcpTracker<Handler>::finish_stream(Connection& c, Direction d, Handler& out
 template <class Handler>
 void TcpTracker<Handler>::finish(Connection& c, Handler& out) {
   c.set(connection_flags::kFinishing);
+  write_waiting_letters(c);
   finish_direction(c, Direction::OriginatorToResponder, out);
   finish_direction(c, Direction::ResponderToOriginator, out);
 }

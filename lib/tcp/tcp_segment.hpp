@@ -3,6 +3,8 @@
 #pragma once
 
 #include <algorithm>
+#include <bit>
+#include <utility>
 
 #include "tcp/tcp_tracker.hpp"
 
@@ -37,16 +39,23 @@ void TcpTracker<Handler>::write_letter(Connection& c, Direction d, Letter letter
   extra->history[extra->history_length++] = character;
 }
 
-// The plain path's part of note_letters().
 template <class Handler>
-void TcpTracker<Handler>::note_first_letter(Connection& c, Direction d, unsigned letter) {
-  c.half[index_of(d)].set(letter);
-  add_letter(c, d, letter == half_flags::kLetterD ? Letter::Data : Letter::Ack);
+void TcpTracker<Handler>::write_waiting_letters(Connection& c) {
+  const unsigned waiting = std::exchange(c.waiting_letters, std::uint16_t{0});
+  if (waiting == 0) return;
+  unsigned shift = static_cast<unsigned>(std::bit_width(waiting)) - 1;
+  while (shift > 0) {
+    shift -= waiting_letters::kBits;
+    const unsigned letter = waiting >> shift;
+    const bool from_responder = (letter & waiting_letters::kFromResponder) != 0;
+    write_letter(c, from_responder ? Direction::ResponderToOriginator
+                                   : Direction::OriginatorToResponder,
+                 (letter & waiting_letters::kIsData) != 0 ? Letter::Data : Letter::Ack);
+  }
 }
 
 template <class Handler>
 void TcpTracker<Handler>::note_letters(Connection& c, const Segment& s, Direction d) {
-  HalfConnection& talker = c.half[index_of(d)];
   if (s.flags.has_any(kSyn)) {
     if (s.flags.has_any(kFin | kRst)) {
       add_letter(c, d, Letter::MultiFlag);
@@ -58,13 +67,7 @@ void TcpTracker<Handler>::note_letters(Connection& c, const Segment& s, Directio
   if (s.flags.has_all(kFin | kRst)) return add_letter(c, d, Letter::Inconsistent);
   if (s.flags.has_any(kFin)) return add_letter(c, d, Letter::Fin);
   if (s.flags.has_any(kRst)) return add_letter(c, d, Letter::Reset);
-  if (s.length > 0) {
-    add_letter(c, d, Letter::Data);
-    talker.set(half_flags::kLetterD);
-  } else if (s.flags.has_any(kAck)) {
-    add_letter(c, d, Letter::Ack);
-    talker.set(half_flags::kLetterA);
-  }
+  if (s.length > 0 || s.flags.has_any(kAck)) note_plain_letter(c, s, d);
 }
 
 template <class Handler>

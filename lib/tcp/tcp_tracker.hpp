@@ -61,8 +61,8 @@ enum class HoleCause : std::uint8_t { CaptureLoss, NetworkLoss, Cut, Unknown };
 /// Why a receiver would not take a segment (RFC 9293, 3.10.7.4; RFC 7323, 5; RFC 5961, 5).
 enum class Doubt : std::uint8_t { None, NoAck, OldTimestamp, Acknowledgement };
 
-/// How a connection came to its closing; see Connection::close_reason.
-enum class Closing : std::uint8_t { None, Fin, Rst };
+/// How a connection came to its closing; see connection_flags::kClosing.
+enum class Closing : std::uint8_t { Fin, Rst };
 
 struct TcpSettings {
   OverlapPolicy overlap = OverlapPolicy::Bsd;
@@ -108,8 +108,7 @@ class TcpTracker {
       listener.snd_una = s.ack;
       note_window(c, d, s);
       note_plain_timestamp(talker, listener, s);
-      const unsigned letter = s.length > 0 ? half_flags::kLetterD : half_flags::kLetterA;
-      if (!talker.has_all(letter)) [[unlikely]] note_first_letter(c, d, letter);
+      note_plain_letter(c, s, d);
       if (s.length > 0) {
         const StreamOffset at = talker.offset;
         talker.offset += s.length;
@@ -131,11 +130,15 @@ class TcpTracker {
   void release(Connection& c);
 
   void count(Connection& c, Anomaly a);
+  /// Any letter but A and D.
   void add_letter(Connection& c, Direction d, Letter letter) {
     const std::uint32_t bit = letter_bit(d, letter);
-    if ((origins_[c.index].letters_seen & bit) == 0) write_letter(c, d, letter);
+    if ((origins_[c.index].letters_seen & bit) != 0) return;
+    write_waiting_letters(c);
+    write_letter(c, d, letter);
   }
-  void note_first_letter(Connection& c, Direction d, unsigned letter);
+  /// Preconditions: before the history is read or its case is changed.
+  void write_waiting_letters(Connection& c);
   /// The rare state of a connection, taken now if need be; nullptr when the pool is exhausted.
   ConnectionExtra* extra_of(Connection& c);
   /// Whether `iss` is that of a SYN of `d`'s sender which was not believed.
@@ -276,6 +279,10 @@ class TcpTracker {
     return offset - static_cast<StreamOffset>(find_half_extra(c, d)->urgent_taken);
   }
 
+  [[nodiscard]] static bool was_reset(const Connection& c) {
+    return c.has_all(connection_flags::kClosing | connection_flags::kClosedByReset);
+  }
+
   // --- segments that are not plain (tcp_segment.hpp)
   static std::uint32_t letter_bit(Direction d, Letter letter) {
     constexpr unsigned kResponderShift = 16;
@@ -284,6 +291,16 @@ class TcpTracker {
     return 1U << (static_cast<unsigned>(letter) + (responder ? kResponderShift : 0U));
   }
   void write_letter(Connection& c, Direction d, Letter letter);
+  /// A or D: see waiting_letters.
+  static void note_plain_letter(Connection& c, const Segment& s, Direction d) {
+    const unsigned flag = s.length > 0 ? half_flags::kLetterD : half_flags::kLetterA;
+    if (c.half[index_of(d)].has_all(flag)) [[likely]] return;
+    c.half[index_of(d)].set(flag);
+    const unsigned before = c.waiting_letters == 0 ? 1U : c.waiting_letters;
+    const unsigned letter = (s.length > 0 ? waiting_letters::kIsData : 0U) |
+                            (index_of(d) != 0 ? waiting_letters::kFromResponder : 0U);
+    c.waiting_letters = static_cast<std::uint16_t>(before << waiting_letters::kBits | letter);
+  }
   void on_odd_segment(Connection& c, const Segment& s, Direction d, Handler& out);
   void on_believed_segment(Connection& c, const Segment& s, Direction d, Handler& out);
   void on_doubtful_segment(Connection& c, const Segment& s, Direction d, Doubt doubt,
