@@ -51,6 +51,14 @@ ExportBlock* fill(ExportBlock* block, ByteView bytes) {
   return block;
 }
 
+void leave_empty(StreamMessage& message) {
+  for (unsigned i = 0; i < 2; ++i) {
+    message.data[i] = message.gaps[i] = BlockChain{};
+    message.data_offset[i] = 0;
+  }
+  message.conflicts = BlockChain{};
+}
+
 }  // namespace
 
 Exporter::Exporter(const ExporterConfig& config)
@@ -284,6 +292,18 @@ void Exporter::post_progress(const EventKey& key, const ConnectionView& view,
   post(message);
 }
 
+void Exporter::on_probe(const EventKey& key, const ConnectionView& view, const Probe& probe) {
+  StreamMessage* message = take_message();
+  message->key = key;
+  message->kind = StreamMessage::Kind::Probe;
+  message->worker = config_.worker;
+  message->first = true;
+  message->probe = probe;
+  view.describe(message->record);
+  leave_empty(*message);
+  post(message);
+}
+
 void Exporter::on_close(const EventKey& key, const ConnectionView& view, ConsumerSlot& slot) {
   StreamMessage* message = take_message();
   message->key = key;
@@ -297,11 +317,7 @@ void Exporter::on_close(const EventKey& key, const ConnectionView& view, Consume
     slots_.give_back(slot - 1);
     slot = 0;
   } else {
-    for (unsigned i = 0; i < 2; ++i) {
-      message->data[i] = message->gaps[i] = BlockChain{};
-      message->data_offset[i] = 0;
-    }
-    message->conflicts = BlockChain{};
+    leave_empty(*message);
   }
   post(message);
 }

@@ -38,6 +38,7 @@ class Exporter final : public StreamConsumer {
               const Gap&) override;
   void on_conflict(const EventKey&, const ConnectionView&, ConsumerSlot&, const Conflict&,
                    const ConflictCopies&) override;
+  void on_probe(const EventKey&, const ConnectionView&, const Probe&) override;
   void on_close(const EventKey&, const ConnectionView&, ConsumerSlot&) override;
   void on_watermark(const EventKey&) override;
 

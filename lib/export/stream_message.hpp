@@ -49,17 +49,18 @@ struct ConflictEntry {
 /// (packed, in ascending offset) announced since the message before it. To find where data bytes
 /// stand: the stream position runs from `data_offset[d]`, jumping over the gaps as they are met.
 struct StreamMessage {
-  enum class Kind : std::uint8_t { Progress, Close };
+  enum class Kind : std::uint8_t { Progress, Close, Probe };
 
   EventKey key;
   Kind kind = Kind::Close;
   bool first = true;               ///< no earlier message of this connection
   std::uint16_t worker = 0;        ///< whose pools its memory belongs to
+  Probe probe;                     ///< of a Probe message, which carries nothing else but a record
   BlockChain data[2];
   BlockChain gaps[2];
   BlockChain conflicts;            ///< of both directions: ConflictEntry and copies, packed
   StreamOffset data_offset[2] = {0, 0};
-  ConnectionRecord record;         ///< final in a Close message, a snapshot in a Progress message
+  ConnectionRecord record;         ///< final in a Close message, else a snapshot
 };
 
 }  // namespace flowloom

@@ -37,6 +37,7 @@ class Delivery final : public ConnectionView {
   }
 
   void open();
+  void probe(const Probe& probe) { consumer_.on_probe(next_key(), *this, probe); }
   void close(CloseReason reason);
   void watermark(const EventKey& key) { consumer_.on_watermark(key); }
 

@@ -15,9 +15,9 @@ namespace flowloom {
 inline constexpr std::size_t kCloseReasonCount = kCloseReasonNames.size();
 
 /// A limit that a run reached; results may then depend on the number of workers.
-enum class Limit : std::uint8_t { MaxFlows, ReorderMemory, Datagrams };
-inline constexpr std::array<std::string_view, 3> kLimitNames = {"max-flows", "reorder-memory",
-                                                                "datagrams"};
+enum class Limit : std::uint8_t { MaxFlows, ReorderMemory, Datagrams, Probes };
+inline constexpr std::array<std::string_view, 4> kLimitNames = {"max-flows", "reorder-memory",
+                                                                "datagrams", "probes"};
 
 struct Ledger {
   std::uint64_t received = 0;

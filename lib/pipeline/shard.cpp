@@ -8,6 +8,7 @@
 #include "net/ip.hpp"
 #include "net/tcp_checksum.hpp"
 #include "net/tcp_header.hpp"
+#include "pipeline/shard_timers.hpp"
 
 namespace flowloom {
 
@@ -75,23 +76,6 @@ bool is_of_older_use(const Connection& c, const HalfConnection& talker, SeqNum f
 
 }  // namespace
 
-/// What the timer wheel asks of its shard.
-struct ShardTimers {
-  Shard& shard;
-  Timestamp deadline(std::uint32_t index) const {
-    return shard.deadline_of(shard.connections_[index]);
-  }
-  std::uint64_t rank(std::uint32_t index) const { return shard.origins_[index].first_packet; }
-  void prefetch(std::uint32_t index) const {
-    prefetch_object<PrefetchFor::Write>(shard.connections_[index]);
-    prefetch_line(&shard.origins_[index]);
-  }
-  void expect(std::uint32_t index) const {
-    shard.table_.prefetch(hash_of(shard.connections_[index].key, shard.config_.seed));
-  }
-  void expire(std::uint32_t index, Timestamp deadline) const { shard.expire(index, deadline); }
-};
-
 Shard::Shard(const ShardConfig& config, StreamConsumer& consumer)
     : config_(config),
       connections_(config.max_flows),
@@ -99,6 +83,7 @@ Shard::Shard(const ShardConfig& config, StreamConsumer& consumer)
       encapsulations_(config.max_flows),
       table_(config.max_flows, KeyOf{connections_.data()}),
       wheel_(config.max_flows),
+      watch_(config.probes == ReportProbes::Yes ? config.max_flows : 0),
       memory_{SlabPool<ConnectionExtra>(config.max_flows),
               ReorderPool(page_count(config.reorder_bytes))},
       delivery_(*this, consumer),
@@ -106,7 +91,7 @@ Shard::Shard(const ShardConfig& config, StreamConsumer& consumer)
 
 std::size_t Shard::reserved_bytes() const {
   return connections_.bytes() + origins_.bytes() + encapsulations_.bytes() + table_.bytes() +
-         wheel_.bytes() + memory_.extras.bytes() + memory_.pages.bytes();
+         wheel_.bytes() + watch_.bytes() + memory_.extras.bytes() + memory_.pages.bytes();
 }
 
 void Shard::track(Burst& burst) {
@@ -320,6 +305,7 @@ Connection* Shard::admit(const Packet& packet, const FlowKey& key, const Segment
   }
   // Until the handshake is complete a connection is embryonic, whatever comes of this segment.
   wheel_.arm(index, saturating_add(s.clock, std::min(config_.syn_timeout, config_.idle_timeout)));
+  if (config_.probes == ReportProbes::Yes) watch(c, packet, s);
   delivery_.about(c);
   delivery_.open();
   return &c;
@@ -407,6 +393,7 @@ void Shard::expire(std::uint32_t index, Timestamp deadline) {
 void Shard::end(Connection& c, CloseReason reason) {
   delivery_.about(c);
   tracker_.finish(c, delivery_);
+  if (c.has_any(connection_flags::kWatched)) report_probe(c);
   delivery_.close(reason);
   ++ledger_.connections_closed[static_cast<std::size_t>(reason)];
   wheel_.cancel(c.index);
@@ -418,10 +405,14 @@ void Shard::end(Connection& c, CloseReason reason) {
   connections_.give_back(c.index);
 }
 
-void Shard::advance_clock(Timestamp clock) { wheel_.advance(clock, ShardTimers{*this}); }
+void Shard::advance_clock(Timestamp clock) {
+  if (watch_.is_due(clock)) judge_contacts(clock);
+  wheel_.advance(clock, ShardTimers{*this});
+}
 
 void Shard::finish() {
   finishing_ = true;
+  judge_contacts(kTimeMax);
   wheel_.drain(ShardTimers{*this});
   note_limits();
 }

@@ -12,6 +12,7 @@
 #include "net/packet.hpp"
 #include "pipeline/delivery.hpp"
 #include "pipeline/ledger.hpp"
+#include "pipeline/probe_watch.hpp"
 #include "pipeline/shard_config.hpp"
 #include "stream/consumer.hpp"
 #include "tcp/connection.hpp"
@@ -88,6 +89,9 @@ class Shard {
   bool evict_one();
   [[nodiscard]] static bool roles_are_wrong(const Connection& c, const Segment& s, Direction d);
   void flip_roles(Connection& c);
+  void watch(Connection& c, const Packet& packet, const Segment& s);
+  void judge_contacts(Timestamp clock);
+  void report_probe(Connection& c);
   void expire(std::uint32_t index, Timestamp deadline);
   void end(Connection& c, CloseReason reason);
   [[nodiscard]] Timestamp deadline_of(const Connection& c) const;
@@ -101,6 +105,7 @@ class Shard {
   SlabPool<EncapsulationList> encapsulations_;
   FlowTable<KeyOf> table_;
   TimerWheel wheel_;
+  ProbeWatch watch_;
   TcpMemory memory_;
   Ledger ledger_;
   Delivery delivery_;

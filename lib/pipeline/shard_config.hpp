@@ -16,6 +16,9 @@ enum class ChecksumMode : std::uint8_t {
   None
 };
 
+/// Whether connections that look like probes of port scans are told of (`--write alerts`).
+enum class ReportProbes : std::uint8_t { No, Yes };
+
 struct ShardConfig {
   std::uint32_t max_flows = 1'000'000;
   std::uint64_t reorder_bytes = std::uint64_t{256} << 20;
@@ -23,6 +26,7 @@ struct ShardConfig {
   Duration syn_timeout = std::chrono::seconds{10};
   Duration closed_timeout = std::chrono::seconds{60};
   ChecksumMode checksum = ChecksumMode::Auto;
+  ReportProbes probes = ReportProbes::No;
   TcpSettings tcp;
   HashSeed seed;
 };

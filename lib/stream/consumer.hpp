@@ -6,6 +6,7 @@
 
 #include "base/bytes.hpp"
 #include "stream/connection_record.hpp"
+#include "stream/probe.hpp"
 
 namespace flowloom {
 
@@ -71,6 +72,9 @@ class StreamConsumer {
                            const Conflict&, const ConflictCopies&) {}
   /// The direction's FIN was reached: no byte follows.
   virtual void on_end(const EventKey&, const ConnectionView&, ConsumerSlot&, Direction) {}
+  /// With ReportProbes::Yes: the connection looks like a probe of a port scan. At most once, about
+  /// two seconds of packet time after its first packet or when it ends, whichever comes first.
+  virtual void on_probe(const EventKey&, const ConnectionView&, const Probe&) {}
   /// The connection ended; what it describes is final.
   virtual void on_close(const EventKey&, const ConnectionView&, ConsumerSlot&) = 0;
   /// Called after each burst: every event up to `watermark` has been delivered.

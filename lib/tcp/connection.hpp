@@ -126,6 +126,10 @@ enum Bits : unsigned {
   kSynAckSeen = 1U << 9,
   kTimed = 1U << 10,       ///< a grace timer may be running
   kClosedByReset = 1U << 11, ///< with kClosing: it ended by RST, else by FINs
+  // With ReportProbes::Yes only, of its first packet:
+  kWatched = 1U << 12,     ///< it may turn out to be a probe of a port scan
+  kFirstFromUpper = 1U << 13, ///< the upper end point of the key sent it
+  kBareSyn = 1U << 14,     ///< it has no options but a segment size
 };
 }  // namespace connection_flags
 
@@ -173,11 +177,12 @@ inline constexpr unsigned kFromResponder = 2;
 
 /// Written at the first packet, read when a record is made.
 struct ConnectionOrigin {
-  static constexpr std::size_t kLetters = 15;
+  static constexpr std::size_t kLetters = 14;
   Timestamp start;
   std::uint64_t first_packet;
   SeqNum first_sequence;
   std::uint32_t letters_seen;  ///< bits of kHistoryLetters, the originator's in the low half
+  std::uint8_t first_flags;    ///< of its first packet, with kWatched
   std::uint8_t history_length;
   char history[kLetters];
 };
