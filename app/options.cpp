@@ -15,6 +15,10 @@ namespace {
 constexpr double kShortestTimeout = 0.1;
 constexpr double kLongestTimeout = 1e9;
 
+/// A source needs about 64 bytes for every port.
+constexpr std::uint32_t kScanPortsMax = 1000;
+constexpr std::uint32_t kScanHostsMax = 1'000'000;
+
 Duration seconds(double s) {
   return std::chrono::duration_cast<Duration>(std::chrono::duration<double>(s));
 }
@@ -71,6 +75,18 @@ template <class Rows>
 std::string other_policies(const Rows& rows) {
   const std::vector<std::string> list = policy_names(rows);
   return fmt::format("{}", fmt::join(list.begin() + 1, list.end(), ", "));
+}
+
+void add_scan_options(CLI::App& command, CommonOptions& o) {
+  command.add_option("--scan-ports", o.scan_ports,
+                     "--write alerts: distinct ports of hosts that are still no scan (10)")
+      ->option_text("N")->check(CLI::Range(1U, kScanPortsMax));
+  command.add_option("--scan-delay", o.scan_delay,
+                     "--write alerts: longest pause between them, in seconds (3)")
+      ->option_text("S")->check(CLI::Validator(check_timeout, ""));
+  command.add_option("--scan-hosts", o.scan_hosts,
+                     "--write alerts: sources that are remembered at a time (8192)")
+      ->option_text("N")->check(CLI::Range(1U, kScanHostsMax));
 }
 
 }  // namespace
@@ -136,6 +152,7 @@ void add_common_options(CLI::App& command, CommonOptions& o) {
   command.add_flag("--sha256", o.sha256, "Add the SHA-256 of each direction to its record");
   command.add_option("--stats", o.stats, "The ledger as JSON (default: stats.json under -o)")
       ->option_text("FILE");
+  add_scan_options(command, o);
   command.add_option("--burst", o.burst, "Packets per burst (32); results do not depend on it")
       ->option_text("N")->check(CLI::Range(1U, kBurstMax));
   command.add_flag("-q,--quiet", o.quiet, "Errors only");
@@ -192,6 +209,9 @@ SinkSettings sink_settings(const CommonOptions& o) {
             : o.print == "raw" ? PrintMode::Raw
                                : PrintMode::None;
   s.print_bytes = o.print_bytes;
+  s.scan.hosts = o.scan_hosts;
+  s.scan.delay = seconds(o.scan_delay);
+  s.scan.ports = o.scan_ports;
   return s;
 }
 

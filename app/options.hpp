@@ -46,6 +46,9 @@ struct CommonOptions {
   bool json = false;
   bool sha256 = false;
   std::string stats;
+  std::uint32_t scan_hosts = ScanSettings{}.hosts;
+  double scan_delay = 3;
+  std::uint32_t scan_ports = ScanSettings{}.ports;
   std::uint32_t burst = kBurstMax;
   bool quiet = false;
   bool verbose = false;

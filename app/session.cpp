@@ -130,6 +130,7 @@ ExitStatus Session::prepare() {
     settings_.filter = &*filter_;
   }
   SinkSettings sinks = sink_settings(options_);
+  sinks.scan.seed = settings_.shard.seed;
   const auto folder_given = options_.out.empty() ? FolderGiven::No : FolderGiven::Yes;
   if (const std::string wrong = check_sinks(sinks, folder_given); !wrong.empty()) {
     say(wrong);
@@ -155,6 +156,9 @@ ExitStatus Session::prepare() {
   }
   const bool bytes = folder_.has_value() || !options_.print.empty() || options_.sha256;
   settings_.output = bytes ? Export::RecordsAndBytes : Export::RecordsOnly;
+  for (const auto& sink : set.sinks) {
+    if (sink->needs().probes) settings_.shard.probes = ReportProbes::Yes;
+  }
   pipeline_.emplace(std::move(set.sinks), heavy_settings(settings_.workers));
   return ExitStatus::Ok;
 }
@@ -247,6 +251,9 @@ void Session::print_summary(const LedgerSnapshot& s, double seconds) const {
       fmt::format("{} ({})", s.connections_created, closed.empty() ? "none" : closed));
   row("payload", fmt::format("{} bytes seen, {} delivered, {} repeated", s.payload_seen,
                              fate(Fate::Delivered), fate(Fate::Duplicate)));
+  for (const WriterStatus& w : s.writers) {
+    if (w.name == "alerts") row("alerts", fmt::format("{} (alerts.jsonl)", w.records));
+  }
   if (s.packets_missed > 0) row("missed", fmt::format("{} packets", s.packets_missed));
   row("time", fmt::format("{:.2f} s, {:.2f} Mpps", seconds,
                           static_cast<double>(s.packets_received) / 1e6 / std::max(seconds, 1e-9)));

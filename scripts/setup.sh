@@ -57,6 +57,7 @@ LIST
     sample) cat <<'LIST'
 python3 iproute2 ethtool           # the two namespaces and their link
 tcpdump                            # the recorder
+nmap                               # the scans of make_scans.sh
 tshark                             # checks that the recording lost nothing
 nginx-light curl openssl           # web and TLS traffic
 netcat-openbsd                     # an echo service

@@ -22,8 +22,8 @@ namespace {
 constexpr mode_t kFileMode = 0666;  // the user's umask decides
 constexpr mode_t kFolderMode = 0777;
 constexpr int kOpenFolder = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
-constexpr std::string_view kOwnFiles[] = {"flows.jsonl", "evidence.jsonl", "stats.json",
-                                          "stats.json.part"};
+constexpr std::string_view kOwnFiles[] = {"alerts.jsonl", "flows.jsonl", "evidence.jsonl",
+                                          "stats.json", "stats.json.part"};
 
 struct CloseFolder {
   void operator()(DIR* folder) const { ::closedir(folder); }

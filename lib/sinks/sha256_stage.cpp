@@ -70,7 +70,7 @@ void Sha256Stage::plan(std::span<StreamMessage* const> batch) {
 
 /// The item that `message` goes to, made if need be. `open_item` collects whole connections.
 std::size_t Sha256Stage::item_of(const StreamMessage& message, std::size_t& open_item) {
-  if (message.first && message.kind == StreamMessage::Kind::Close) {
+  if (message.first && message.kind != StreamMessage::Kind::Progress) {
     if (open_item == kNone || items_[open_item].bytes >= settings_.item_bytes) {
       open_item = items_.size();
       items_.emplace_back();

@@ -57,6 +57,7 @@ class StreamEvent {
 struct SinkNeeds {
   bool gap_lists = false;  ///< and those of conflicts
   bool sha256 = false;
+  bool probes = false;  ///< workers tell of connections that look like probes of port scans
 };
 
 class Sink {
@@ -64,6 +65,8 @@ class Sink {
   virtual ~Sink() = default;
   [[nodiscard]] virtual SinkNeeds needs() const { return {}; }
   virtual void consume(StreamEvent& event) = 0;
+  /// A connection that looks like a probe of a port scan; `event` has its record and no bytes.
+  virtual void consume_probe(StreamEvent& event) { (void)event; }
   /// Nothing waits any more: what is buffered goes out.
   virtual void flush() {}
   /// No message follows.

@@ -1,6 +1,7 @@
 // See sink_factory.hpp.
 #include "sinks/sink_factory.hpp"
 
+#include "sinks/alerts_sink.hpp"
 #include "sinks/counting_sink.hpp"
 #include "sinks/evidence_sink.hpp"
 
@@ -33,6 +34,13 @@ void make_flows(const SinkSettings& settings, SinkSet& set) {
       std::make_unique<FlowsSink>(RecordWriter("flows", std::move(file)), settings.sha256));
 }
 
+void make_alerts(const SinkSettings& settings, SinkSet& set) {
+  Descriptor file = settings.folder->create_file("alerts.jsonl");
+  if (!file.valid()) return fail(set, settings.folder->path() + "/alerts.jsonl", errno);
+  set.sinks.push_back(
+      std::make_unique<AlertsSink>(RecordWriter("alerts", std::move(file)), settings.scan));
+}
+
 void make_evidence(const SinkSettings& settings, SinkSet& set) {
   Descriptor file = settings.folder->create_file("evidence.jsonl");
   if (!file.valid()) return fail(set, settings.folder->path() + "/evidence.jsonl", errno);
@@ -45,7 +53,7 @@ struct Row {
   std::string_view name;
   void (*make)(const SinkSettings& settings, SinkSet& set);
 };
-constexpr Row kRows[] = {{"streams", make_streams}, {"flows", make_flows}};
+constexpr Row kRows[] = {{"streams", make_streams}, {"flows", make_flows}, {"alerts", make_alerts}};
 
 std::vector<std::string_view> split(std::string_view list) {
   std::vector<std::string_view> names;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "export/stream_message.hpp"
+#include "inspect/scan_detector.hpp"
 #include "sinks/flows_sink.hpp"
 #include "sinks/lines_sink.hpp"
 #include "sinks/output_folder.hpp"
@@ -26,6 +27,7 @@ struct SinkSettings {
   StreamsSettings streams;
   WithSha256 sha256 = WithSha256::No;
   KeepEvidence evidence = KeepEvidence::No;
+  ScanSettings scan;                     ///< of the writer "alerts"
   PrintMode print = PrintMode::None;
   std::uint64_t print_bytes = kPrintBytesDefault;
 };
@@ -50,7 +52,7 @@ enum class FolderGiven : std::uint8_t { No, Yes };
 /// that a mistake is told before an output folder is made or emptied.
 std::string check_sinks(const SinkSettings& settings, FolderGiven folder);
 
-/// "flows, none, streams": for messages and --help.
+/// "alerts, flows, none, streams": for messages and --help.
 std::string known_sinks();
 
 }  // namespace flowloom

@@ -50,6 +50,10 @@ void WriterPipeline::deliver(std::span<StreamMessage* const> messages, MessageOw
 void WriterPipeline::deliver_one(const StreamMessage& message,
                                  const std::array<Sha256Text, 2>* digests) {
   StreamEvent event(message, ids_);
+  if (message.kind == StreamMessage::Kind::Probe) {
+    for (const auto& sink : sinks_) sink->consume_probe(event);
+    return;
+  }
   if (event.closes()) event.sha256 = digests;
   if (event.closes() && !message.first) {
     if (const LongConnection* earlier = long_.find(message.record.first_packet);
