@@ -8,5 +8,7 @@ namespace flowloom {
 int read_command(std::span<char* const> arguments);
 int run_command(std::span<char* const> arguments);
 int bench_command(std::span<char* const> arguments);
+int show_command(std::span<char* const> arguments);
+int unpack_command(std::span<char* const> arguments);
 
 }  // namespace flowloom

@@ -24,6 +24,8 @@ Usage:
   flowloom read  [options] CAPTURE...           captures in (- = standard input)
   flowloom run   [EAL options] -- [options]     DPDK ports and virtual devices
   flowloom bench [options]                      in-memory traffic: speed and its floor
+  flowloom show  DIR [options]                  lists, filters and prints what was written
+  flowloom unpack DIR -o OUT                    packed streams to one file per direction
   flowloom COMMAND --help                       the options of a command, with examples
   flowloom --version
 
@@ -38,7 +40,9 @@ struct Command {
 
 constexpr Command kCommands[] = {{"read", flowloom::read_command},
                                  {"run", flowloom::run_command},
-                                 {"bench", flowloom::bench_command}};
+                                 {"bench", flowloom::bench_command},
+                                 {"show", flowloom::show_command},
+                                 {"unpack", flowloom::unpack_command}};
 
 /// A file that is opened later must never be taken for a standard stream that the caller closed.
 /// Reading or writing what stands in for it fails, as it should.

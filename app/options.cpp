@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <thread>
 
 namespace flowloom {
@@ -91,6 +92,31 @@ void add_scan_options(CLI::App& command, CommonOptions& o) {
 
 }  // namespace
 
+PrintMode PrintOptions::mode() const {
+  return form == "ascii" ? PrintMode::Ascii
+         : form == "hex" ? PrintMode::Hex
+         : form == "raw" ? PrintMode::Raw
+                         : PrintMode::None;
+}
+
+Colours PrintOptions::colours() const {
+  if (colour != "auto") return colour == "always" ? Colours::Yes : Colours::No;
+  const char* refused = std::getenv("NO_COLOR");  // https://no-color.org
+  const bool wanted = refused == nullptr || *refused == '\0';
+  return wanted && isatty(STDOUT_FILENO) == 1 ? Colours::Yes : Colours::No;
+}
+
+void add_print_options(CLI::App& command, PrintOptions& o) {
+  const CLI::Validator positive(check_not_negative, "");
+  command.add_option("--print", o.form, "Show the streams' content: ascii, hex or raw")
+      ->option_text("FORM")->check(CLI::IsMember({"ascii", "hex", "raw"}));
+  command.add_option("--print-bytes", o.bytes, "Bytes shown per direction (300; 0: all)")
+      ->option_text("N")->check(positive);
+  command.add_option("--color", o.colour,
+                     "Colours of --print: auto (default: on a terminal only), always or never")
+      ->option_text("WHEN")->check(CLI::IsMember({"auto", "always", "never"}));
+}
+
 void add_common_options(CLI::App& command, CommonOptions& o) {
   const CLI::AsSizeValue size(false); // k, M, G are powers of 1024
   const CLI::Validator positive(check_not_negative, "");
@@ -142,10 +168,7 @@ void add_common_options(CLI::App& command, CommonOptions& o) {
       ->check(CLI::Range(std::uint64_t{1} << 20, std::uint64_t{1} << 46));
   command.add_option("--depth", o.depth, "Bytes kept per direction (0: no limit)")
       ->option_text("SIZE")->transform(size)->transform(positive);
-  command.add_option("--print", o.print, "Show the streams' content: ascii, hex or raw")
-      ->option_text("FORM")->check(CLI::IsMember({"ascii", "hex", "raw"}));
-  command.add_option("--print-bytes", o.print_bytes, "Bytes shown per direction (300; 0: all)")
-      ->option_text("N")->check(positive);
+  add_print_options(command, o.print);
   command.add_option("--gap-fill", o.gap_fill, "zero: zero bytes stand where a gap is in a file")
       ->option_text("WITH")->check(CLI::IsMember({"zero"}));
   command.add_flag("--json", o.json, "Flow records on standard output instead of lines");
@@ -161,8 +184,8 @@ void add_common_options(CLI::App& command, CommonOptions& o) {
 
 std::string check_options(const CommonOptions& o) {
   if (o.quiet && o.verbose) return "-q and -v exclude each other";
-  if (!o.print.empty() && o.json) return "--print and --json exclude each other";
-  if (!o.print.empty() && o.print_bytes == 0 && o.out.empty()) {
+  if (!o.print.form.empty() && o.json) return "--print and --json exclude each other";
+  if (!o.print.form.empty() && o.print.bytes == 0 && o.out.empty()) {
     return "--print-bytes 0 reads whole streams back from their files: give -o DIR as well";
   }
   return {};
@@ -204,11 +227,10 @@ SinkSettings sink_settings(const CommonOptions& o) {
   s.evidence = o.overlap_evidence ? KeepEvidence::Yes : KeepEvidence::No;
   s.sha256 = o.sha256 ? WithSha256::Yes : WithSha256::No;
   s.streams.gap_fill = o.gap_fill == "zero" ? GapFill::Zero : GapFill::None;
-  s.print = o.print == "ascii" ? PrintMode::Ascii
-            : o.print == "hex" ? PrintMode::Hex
-            : o.print == "raw" ? PrintMode::Raw
-                               : PrintMode::None;
-  s.print_bytes = o.print_bytes;
+  s.pace = o.pace;
+  s.print = o.print.mode();
+  s.print_bytes = o.print.bytes;
+  s.colours = o.print.colours();
   s.scan.hosts = o.scan_hosts;
   s.scan.delay = seconds(o.scan_delay);
   s.scan.ports = o.scan_ports;

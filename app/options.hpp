@@ -21,6 +21,18 @@ enum class ExitStatus : int {
   Unbalanced = 5
 };
 
+/// How content is shown on standard output.
+struct PrintOptions {
+  std::string form;
+  std::uint64_t bytes = kPrintBytesDefault;
+  std::string colour = "auto";
+
+  [[nodiscard]] PrintMode mode() const;
+  [[nodiscard]] Colours colours() const;
+};
+
+void add_print_options(CLI::App& command, PrintOptions& options);
+
 /// As the user gave them; defaults are the contract's.
 struct CommonOptions {
   std::string out;
@@ -40,8 +52,7 @@ struct CommonOptions {
   std::uint32_t max_flows = 1'000'000;
   std::uint64_t memory = 0;  ///< 0: a quarter of RAM
   std::uint64_t depth = 0;   ///< 0: no limit
-  std::string print;
-  std::uint64_t print_bytes = kPrintBytesDefault;
+  PrintOptions print;
   std::string gap_fill;
   bool json = false;
   bool sha256 = false;
@@ -52,6 +63,7 @@ struct CommonOptions {
   std::uint32_t burst = kBurstMax;
   bool quiet = false;
   bool verbose = false;
+  Pace pace = Pace::Stored;  ///< the command's, no option
 };
 
 /// Registers them on a command.

@@ -100,6 +100,7 @@ ExitStatus run_ports(const CommonOptions& options, Session& session, CheckedArgu
 int run_command(std::span<char* const> arguments) {
   CLI::App app("Reassembles the TCP streams of DPDK ports and virtual devices.", "flowloom run");
   CommonOptions options;
+  options.pace = Pace::Live;
   add_common_options(app, options);
   app.footer(kExamples);
   const Split split = split_arguments(arguments);

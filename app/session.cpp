@@ -154,7 +154,7 @@ ExitStatus Session::prepare() {
     settings_.output = Export::None;
     return ExitStatus::Ok;
   }
-  const bool bytes = folder_.has_value() || !options_.print.empty() || options_.sha256;
+  const bool bytes = folder_.has_value() || !options_.print.form.empty() || options_.sha256;
   settings_.output = bytes ? Export::RecordsAndBytes : Export::RecordsOnly;
   for (const auto& sink : set.sinks) {
     if (sink->needs().probes) settings_.shard.probes = ReportProbes::Yes;

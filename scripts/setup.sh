@@ -30,7 +30,7 @@ libpcap-dev                        # kernel interfaces, the filter compiler
 libtbb-dev                         # oneTBB: the writers' heavy work
 libarchive-dev zlib1g-dev          # gzip, xz, zstd and lz4 captures
 libssl-dev                         # digests
-libxxhash-dev                      # hashes of content
+libxxhash-dev libzstd-dev          # packed streams: checksums, compression
 libboost-dev                       # Boost.Intrusive, headers only
 libcli11-dev                       # the command line
 libfmt-dev libspdlog-dev           # text and log

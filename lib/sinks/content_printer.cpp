@@ -79,6 +79,7 @@ void ContentPrinter::finish() {
   } else if (last_ != '\n') {
     output_.append('\n');
   }
+  last_ = '\n';
 }
 
 }  // namespace flowloom

@@ -18,8 +18,10 @@ class ContentPrinter {
  public:
   ContentPrinter(PrintMode mode, RecordWriter& output) : mode_(mode), output_(output) {}
   void print(ByteView piece);
-  /// Ends the last line.
+  /// Ends the last line; what is printed afterwards begins one.
   void finish();
+  /// The next byte stands `count` further on in the stream.
+  void skip(std::uint64_t count) { row_offset_ += count; }
 
  private:
   static constexpr std::size_t kRowBytes = 16;

@@ -2,22 +2,14 @@
 #include "sinks/lines_sink.hpp"
 
 #include "sinks/chain_reader.hpp"
-#include "sinks/descriptor.hpp"
 
-#include <fcntl.h>
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <iterator>
+#include <optional>
 
 namespace flowloom {
-namespace {
-
-constexpr std::size_t kReadBytes = std::size_t{64} << 10;
-
-}  // namespace
-
 void LinesSink::consume(StreamEvent& event) {
   const bool prints = settings_.print != PrintMode::None;
   if (!event.closes()) {
@@ -88,10 +80,22 @@ void LinesSink::print_marker(const ConnectionRecord& record, Direction direction
 }
 
 void LinesSink::print_direction(StreamEvent& event, Direction direction) {
-  if (event.record().side(direction).stream_bytes == 0) return;
+  const SideRecord& side = event.record().side(direction);
+  if (side.stream_bytes + side.gap_count == 0) return;
   const bool all = settings_.print_bytes == 0;
-  if (all && !event.whole() && print_file(event, direction)) return;
-  print_known(event, direction, all ? UINT64_MAX : settings_.print_bytes);
+  const std::uint64_t limit = all ? UINT64_MAX : settings_.print_bytes;
+  const bool stored = settings_.from == PrintFrom::Store || (all && !event.whole());
+  if (stored && print_stored(event, direction, limit)) return;
+  print_known(event, direction, limit);
+}
+
+StreamPrinter LinesSink::printer(const StreamEvent& event, Direction direction,
+                                 std::uint64_t limit, GapBytes gap_bytes) {
+  return StreamPrinter({.mode = settings_.print,
+                        .gap_bytes = gap_bytes,
+                        .colours = settings_.colours,
+                        .limit = limit},
+                       event, direction, output_);
 }
 
 /// Prints what was kept of earlier messages, then what this message holds.
@@ -101,38 +105,36 @@ void LinesSink::print_known(const StreamEvent& event, Direction direction, std::
   const ByteView before = kept != nullptr ? ByteView((*kept)[index]) : ByteView();
   const std::uint64_t held = event.message().data[index].bytes;
   // What lies between the kept beginning and this message is gone, unless nothing does.
-  const bool joins = before.size() + held == event.record().sides[index].stream_bytes;
-  const std::uint64_t wanted = joins ? std::min(limit - before.size(), held) : 0;
-  print_marker(event.record(), direction, before.size() + wanted);
-  ContentPrinter printer(settings_.print, output_);
-  printer.print(before);
-  ChainReader reader(event.message().data[index]);
-  for (std::uint64_t left = wanted; left > 0 && !reader.at_end();) {
-    const ByteView piece = reader.take(left);
-    printer.print(piece);
-    left -= piece.size();
+  const bool joins =
+      event.whole() || before.size() + held == event.record().sides[index].stream_bytes;
+  const std::uint64_t shown =
+      std::min<std::uint64_t>(limit, before.size() + (joins ? held : 0));
+  print_marker(event.record(), direction, shown);
+  StreamPrinter out = printer(event, direction, shown, GapBytes::Absent);
+  out.print(before);
+  if (joins) {
+    for_each_piece(event.message().data[index], [&](ByteView piece) { out.print(piece); });
   }
-  printer.finish();
+  out.finish();
 }
 
-/// Prints a stream that was longer than its messages from the file it went to.
-bool LinesSink::print_file(StreamEvent& event, Direction direction) {
-  StreamPath& path = event.files[index_of(direction)];
-  if (path.empty()) return false;
-  const Descriptor file(
-      ::openat(settings_.out_folder, path.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
-  if (!file.valid()) return false;
-  print_marker(event.record(), direction, event.record().side(direction).stream_bytes);
-  ContentPrinter printer(settings_.print, output_);
-  std::vector<std::uint8_t> buffer(kReadBytes);
-  for (;;) {
-    const ssize_t count = ::read(file.get(), buffer.data(), buffer.size());
-    if (count < 0 && errno == EINTR) continue;
-    if (count <= 0) break;
-    printer.print({buffer.data(), static_cast<std::size_t>(count)});
-  }
-  printer.finish();
-  return true;
+/// Prints a stream that was longer than its messages from where it went to.
+bool LinesSink::print_stored(StreamEvent& event, Direction direction, std::uint64_t limit) {
+  if (store_ == nullptr) return false;
+  std::optional<StreamPrinter> out;
+  const std::uint64_t shown = std::min(limit, event.record().side(direction).stream_bytes);
+  std::uint64_t left = limit;
+  const bool read = store_->read(event, direction, [&](ByteView piece) {
+    if (!out) {
+      print_marker(event.record(), direction, shown);
+      out.emplace(printer(event, direction, shown, settings_.gap_bytes));
+    }
+    out->print(piece);
+    left -= std::min<std::uint64_t>(left, piece.size());
+    return left > 0;
+  });
+  if (out) out->finish();
+  return out.has_value() || (read && event.record().side(direction).stream_bytes == 0);
 }
 
 }  // namespace flowloom

@@ -2,6 +2,7 @@
 #include "sinks/output_folder.hpp"
 
 #include "sinks/ids.hpp"
+#include "sinks/pack_format.hpp"
 #include "sinks/text.hpp"
 
 #include <dirent.h>
@@ -69,9 +70,28 @@ void remove_streams(int folder) {
   }
 }
 
+/// Whether a file is one of a pack: "index", or "data-" and a number.
+bool is_pack_name(std::string_view name) {
+  constexpr std::string_view kData = "data-";
+  if (name == kPackIndexName) return true;
+  return name.starts_with(kData) && name.size() > kData.size() &&
+         std::all_of(name.begin() + kData.size(), name.end(),
+                     [](char c) { return c >= '0' && c <= '9'; });
+}
+
+void remove_pack(int folder) {
+  const Descriptor pack(::openat(folder, kPackFolder.data(), kOpenFolder | O_NOFOLLOW));
+  if (!pack.valid()) return;
+  for (const std::string& name : names_in(pack.get())) {
+    if (is_pack_name(name)) ::unlinkat(pack.get(), name.c_str(), 0);
+  }
+  ::unlinkat(folder, kPackFolder.data(), AT_REMOVEDIR);
+}
+
 /// Removes what an earlier run wrote; anything else stays where it is.
 void remove_own_output(int folder) {
   for (const std::string_view name : kOwnFiles) ::unlinkat(folder, name.data(), 0);
+  remove_pack(folder);
   const Descriptor streams(::openat(folder, "streams", kOpenFolder | O_NOFOLLOW));
   if (!streams.valid()) return;
   remove_streams(streams.get());

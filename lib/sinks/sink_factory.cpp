@@ -4,11 +4,13 @@
 #include "sinks/alerts_sink.hpp"
 #include "sinks/counting_sink.hpp"
 #include "sinks/evidence_sink.hpp"
+#include "sinks/pack_sink.hpp"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <charconv>
 
 namespace flowloom {
 namespace {
@@ -21,20 +23,20 @@ void fail(SinkSet& set, std::string_view what, int error) {
   set.fault = SinkFault::Output;
 }
 
-void make_streams(const SinkSettings& settings, SinkSet& set) {
+void make_streams(const SinkSettings& settings, std::string_view, SinkSet& set) {
   Descriptor folder = settings.folder->create_folder("streams");
   if (!folder.valid()) return fail(set, settings.folder->path() + "/streams", errno);
   set.sinks.push_back(std::make_unique<StreamsSink>(std::move(folder), settings.streams));
 }
 
-void make_flows(const SinkSettings& settings, SinkSet& set) {
+void make_flows(const SinkSettings& settings, std::string_view, SinkSet& set) {
   Descriptor file = settings.folder->create_file("flows.jsonl");
   if (!file.valid()) return fail(set, settings.folder->path() + "/flows.jsonl", errno);
   set.sinks.push_back(
       std::make_unique<FlowsSink>(RecordWriter("flows", std::move(file)), settings.sha256));
 }
 
-void make_alerts(const SinkSettings& settings, SinkSet& set) {
+void make_alerts(const SinkSettings& settings, std::string_view, SinkSet& set) {
   Descriptor file = settings.folder->create_file("alerts.jsonl");
   if (!file.valid()) return fail(set, settings.folder->path() + "/alerts.jsonl", errno);
   set.sinks.push_back(
@@ -47,34 +49,95 @@ void make_evidence(const SinkSettings& settings, SinkSet& set) {
   set.sinks.push_back(std::make_unique<EvidenceSink>(RecordWriter("evidence", std::move(file))));
 }
 
+/// "pack", "pack=zstd" or "pack=zstd:LEVEL".
+std::string read_compression(std::string_view argument, PackCompression& compression) {
+  if (argument.empty()) return "";
+  constexpr std::string_view kZstd = "zstd";
+  compression = {.codec = PackCodec::Zstd, .level = ZSTD_CLEVEL_DEFAULT};
+  const std::string_view level = argument.substr(std::min(kZstd.size(), argument.size()));
+  bool good = argument.starts_with(kZstd);
+  if (good && !level.empty()) {
+    const auto end = level.data() + level.size();
+    const auto read = std::from_chars(level.data() + 1, end, compression.level);
+    good = level.front() == ':' && read.ec == std::errc{} && read.ptr == end &&
+           compression.level >= 1 && compression.level <= ZSTD_maxCLevel();
+  }
+  if (good) return "";
+  return fmt::format("--write pack={}: known are pack, pack=zstd and pack=zstd:LEVEL (1 to {})",
+                     argument, ZSTD_maxCLevel());
+}
+
+std::string check_pack(std::string_view argument) {
+  PackCompression compression;
+  return read_compression(argument, compression);
+}
+
+void make_pack(const SinkSettings& settings, std::string_view argument, SinkSet& set) {
+  PackCompression compression;
+  set.error = read_compression(argument, compression);
+  if (!set.error.empty()) return;
+  Descriptor folder = settings.folder->create_folder(kPackFolder.data());
+  if (!folder.valid()) return fail(set, settings.folder->path() + "/pack", errno);
+  set.sinks.push_back(std::make_unique<PackSink>(
+      std::move(folder), PackSettings{.compression = compression, .pace = settings.pace}));
+}
+
 /// Rows stand in the order in which the sinks see a message: `streams` says where the bytes
 /// went, those after it print that.
 struct Row {
   std::string_view name;
-  void (*make)(const SinkSettings& settings, SinkSet& set);
+  void (*make)(const SinkSettings& settings, std::string_view argument, SinkSet& set);
+  /// What is wrong with NAME=ARGUMENT; nullptr: there is no argument.
+  std::string (*check)(std::string_view argument) = nullptr;
 };
-constexpr Row kRows[] = {{"streams", make_streams}, {"flows", make_flows}, {"alerts", make_alerts}};
+constexpr Row kRows[] = {{"streams", make_streams},
+                         {"pack", make_pack, check_pack},
+                         {"flows", make_flows},
+                         {"alerts", make_alerts}};
 
-std::vector<std::string_view> split(std::string_view list) {
-  std::vector<std::string_view> names;
+/// One word of the list: NAME or NAME=ARGUMENT.
+struct Named {
+  explicit Named(std::string_view word)
+      : name(word.substr(0, word.find('='))),
+        argument(word.substr(std::min(name.size() + 1, word.size()))) {}
+  std::string_view name;
+  std::string_view argument;
+};
+
+using Names = std::vector<Named>;
+
+Names split(std::string_view list) {
+  Names names;
   while (!list.empty()) {
     const std::size_t comma = std::min(list.find(','), list.size());
-    if (comma > 0) names.push_back(list.substr(0, comma));
+    if (comma > 0) names.emplace_back(list.substr(0, comma));
     list.remove_prefix(std::min(comma + 1, list.size()));
   }
   return names;
 }
 
-bool contains(const std::vector<std::string_view>& names, std::string_view name) {
-  return std::find(names.begin(), names.end(), name) != names.end();
+const Named* find(const Names& names, std::string_view name) {
+  const auto at = std::find_if(names.begin(), names.end(),
+                               [&](const Named& word) { return word.name == name; });
+  return at == names.end() ? nullptr : &*at;
 }
 
-bool is_known(std::string_view name) {
-  return name == kNone || std::any_of(std::begin(kRows), std::end(kRows),
-                                      [&](const Row& row) { return row.name == name; });
+/// One sentence where a word of the list is unknown or its argument wrong.
+std::string check_name(const Named& word) {
+  if (word.name == kNone) return "";
+  const auto* row = std::find_if(std::begin(kRows), std::end(kRows),
+                                 [&](const Row& one) { return one.name == word.name; });
+  if (row == std::end(kRows)) {
+    return fmt::format("unknown writer '{}' in --write; known are: {}", word.name, known_sinks());
+  }
+  if (row->check != nullptr) return row->check(word.argument);
+  return word.argument.empty()
+             ? ""
+             : fmt::format("the writer {} takes no argument such as '{}'", word.name,
+                           word.argument);
 }
 
-std::vector<std::string_view> writers_of(const SinkSettings& settings, FolderGiven folder) {
+Names writers_of(const SinkSettings& settings, FolderGiven folder) {
   const bool by_default = settings.write.empty() && folder == FolderGiven::Yes;
   return split(by_default ? kDefaultWriters : std::string_view(settings.write));
 }
@@ -91,8 +154,13 @@ void add_standard_output(const SinkSettings& settings, SinkSet& set) {
       const LinesSettings lines{
           .print = settings.print,
           .print_bytes = settings.print_bytes,
-          .out_folder = settings.folder != nullptr ? settings.folder->fd() : -1};
-      set.sinks.push_back(std::make_unique<LinesSink>(std::move(output), lines));
+          .gap_bytes = settings.streams.gap_fill == GapFill::Zero ? GapBytes::Present
+                                                                  : GapBytes::Absent,
+          .colours = settings.colours};
+      std::unique_ptr<StreamStore> store;
+      if (settings.folder != nullptr) store = std::make_unique<FileStore>(settings.folder->fd());
+      set.sinks.push_back(
+          std::make_unique<LinesSink>(std::move(output), lines, std::move(store)));
       return;
     }
   }
@@ -101,24 +169,22 @@ void add_standard_output(const SinkSettings& settings, SinkSet& set) {
 }  // namespace
 
 std::string check_sinks(const SinkSettings& settings, FolderGiven folder) {
-  const std::vector<std::string_view> names = writers_of(settings, folder);
-  for (const std::string_view name : names) {
-    if (!is_known(name)) {
-      return fmt::format("unknown writer '{}' in --write; known are: {}", name, known_sinks());
-    }
+  const Names names = writers_of(settings, folder);
+  for (const Named& word : names) {
+    if (std::string wrong = check_name(word); !wrong.empty()) return wrong;
   }
   const bool evidence = settings.evidence == KeepEvidence::Yes;
-  if (evidence && (folder == FolderGiven::No || contains(names, kNone))) {
+  if (evidence && (folder == FolderGiven::No || find(names, kNone) != nullptr)) {
     return "--overlap-evidence writes a file: it needs -o DIR, and no --write none";
   }
-  if (contains(names, kNone)) {
+  if (find(names, kNone) != nullptr) {
     return names.size() == 1 ? "" : "--write none goes with no other writer";
   }
   if (!names.empty() && folder == FolderGiven::No) {
-    return fmt::format("--write {} needs an output folder: add -o DIR", names.front());
+    return fmt::format("--write {} needs an output folder: add -o DIR", names.front().name);
   }
   if (settings.print != PrintMode::None && settings.print_bytes == 0 &&
-      !contains(names, "streams")) {
+      find(names, "streams") == nullptr) {
     return "--print-bytes 0 prints from the stream files: it needs -o DIR and the streams writer";
   }
   return "";
@@ -129,14 +195,16 @@ SinkSet make_sinks(const SinkSettings& settings) {
   const auto folder = settings.folder != nullptr ? FolderGiven::Yes : FolderGiven::No;
   set.error = check_sinks(settings, folder);
   if (!set.error.empty()) return set;
-  const std::vector<std::string_view> names = writers_of(settings, folder);
-  set.none = contains(names, kNone);
+  const Names names = writers_of(settings, folder);
+  set.none = find(names, kNone) != nullptr;
   if (set.none) {
     set.sinks.push_back(std::make_unique<CountingSink>());
     return set;
   }
   for (const Row& row : kRows) {
-    if (contains(names, row.name)) row.make(settings, set);
+    const Named* word = find(names, row.name);
+    if (word == nullptr) continue;
+    row.make(settings, word->argument, set);
     if (!set.error.empty()) return set;
   }
   if (settings.evidence == KeepEvidence::Yes) make_evidence(settings, set);

@@ -6,6 +6,7 @@
 #include "sinks/flows_sink.hpp"
 #include "sinks/lines_sink.hpp"
 #include "sinks/output_folder.hpp"
+#include "sinks/pack_sink.hpp"
 #include "sinks/streams_sink.hpp"
 
 #include <memory>
@@ -25,11 +26,13 @@ struct SinkSettings {
   StandardOutput standard_output = StandardOutput::Lines;
   int standard_output_fd = 1;
   StreamsSettings streams;
+  Pace pace = Pace::Stored;
   WithSha256 sha256 = WithSha256::No;
   KeepEvidence evidence = KeepEvidence::No;
   ScanSettings scan;                     ///< of the writer "alerts"
   PrintMode print = PrintMode::None;
   std::uint64_t print_bytes = kPrintBytesDefault;
+  Colours colours = Colours::No;
 };
 
 /// Why there are no sinks: the user asked for what cannot be, or an output cannot be made.

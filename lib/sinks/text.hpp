@@ -21,6 +21,7 @@ namespace flowloom {
 template <std::size_t Capacity>
 class FixedText {
  public:
+  static constexpr std::size_t kCapacity = Capacity;
   [[nodiscard]] std::string_view view() const { return {characters_.data(), size_}; }
   [[nodiscard]] bool empty() const { return size_ == 0; }
   void clear() { size_ = 0; }

@@ -124,11 +124,52 @@ TEST_F(LinesSinkTest, RemembersTheBeginningOfALongStream) {
       text(sink));
 }
 
+TEST_F(LinesSinkTest, GapsAndConflictsAreMarkedWhereTheyAre) {
+  LinesSink sink = make({.print = PrintMode::Ascii});
+  MessageBuilder builder(3);
+  builder.data(kOrig, "abcdef").gap(kOrig, {.offset = 2, .length = 9, .cause = GapCause::Cut});
+  builder.gap(kOrig, {.offset = 15, .length = 4, .cause = GapCause::CaptureLoss});
+  builder.gap(kResp, {.offset = 0, .length = 5, .cause = GapCause::Unknown});
+  builder.record().sides[0].origin = -1;
+  builder.conflict(kOrig, test::replaced_at(11, 2), "", "");  // the offset 12
+  feed(sink, builder);
+  EXPECT_EQ(
+      "[+] 10.1.1.101:3177 - 10.1.1.1:80 (CTS: 6B | STC: 0B) gaps: 3 (18B)\n"
+      ">> 10.1.1.101:3177 -> 10.1.1.1:80, 6 of 6 bytes\n"
+      "ab\n[gap: 9 bytes, cut]\nc\n"
+      "[conflict: 2 bytes at 12, the copy that arrived replaces it]\ndef\n"
+      "[gap: 4 bytes, capture-loss]\n"
+      "<< 10.1.1.1:80 -> 10.1.1.101:3177, 0 of 0 bytes\n[gap: 5 bytes, unknown]\n",
+      text(sink));
+}
+
+TEST_F(LinesSinkTest, HexOffsetsCountGaps) {
+  LinesSink sink = make({.print = PrintMode::Hex});
+  MessageBuilder builder;
+  builder.data(kOrig, "abcd").gap(kOrig, {.offset = 2, .length = 0x100, .cause = GapCause::Cut});
+  feed(sink, builder);
+  const std::string shown = text(sink);
+  EXPECT_NE(std::string::npos, shown.find("\t0x0000:  6162")) << shown;
+  EXPECT_NE(std::string::npos, shown.find("\n[gap: 256 bytes, cut]\n\t0x0102:  6364")) << shown;
+}
+
+TEST_F(LinesSinkTest, ColoursTellTheSidesApart) {
+  LinesSink sink = make({.print = PrintMode::Ascii, .colours = Colours::Yes});
+  MessageBuilder builder;
+  builder.data(kOrig, "up").data(kResp, "\x1b[7mdown");
+  feed(sink, builder);
+  const std::string shown = text(sink);
+  EXPECT_NE(std::string::npos, shown.find("\x1b[31mup\n\x1b[0m")) << shown;
+  EXPECT_NE(std::string::npos, shown.find("\x1b[34m.[7mdown\n\x1b[0m")) << shown;
+}
+
 TEST_F(LinesSinkTest, AllOfALongStreamComesFromItsFile) {
   std::filesystem::create_directory(folder_ / "streams");
   const Descriptor out = test::open_folder(folder_.path());
   StreamsSink streams(test::open_folder(folder_ / "streams"), {});
-  LinesSink sink = make({.print = PrintMode::Ascii, .print_bytes = 0, .out_folder = out.get()});
+  LinesSink sink(RecordWriter("stdout", test::create_file(folder_ / "out")),
+                 {.print = PrintMode::Ascii, .print_bytes = 0},
+                 std::make_unique<FileStore>(out.get()));
   const std::string piece(100'000, 'y');
   MessageBuilder first(8192);
   first.data(kOrig, piece).progress();

@@ -187,7 +187,8 @@ TEST_F(FactoryTest, UnknownNameListsTheKnownOnes) {
   settings.write = "flows,sterams";
   settings.folder = &folder_;
   const SinkSet set = make_sinks(settings);
-  EXPECT_EQ("unknown writer 'sterams' in --write; known are: flows, none, streams", set.error);
+  EXPECT_EQ("unknown writer 'sterams' in --write; known are: "
+            "flows, none, pack, streams", set.error);
   EXPECT_TRUE(set.sinks.empty());
 }
 

@@ -1,0 +1,45 @@
+// Hands the connections of a folder with flows.jsonl and streams/ to a writer of lines, as a pack's
+// replay does. Of a record only what lines and `--print` show is read back; who wants the record
+// itself gets its line as it is.
+#pragma once
+
+#include "sinks/descriptor.hpp"
+#include "sinks/flow_filter.hpp"
+#include "sinks/sink.hpp"
+
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace flowloom {
+
+class FolderReplay {
+ public:
+  /// error() is one clear sentence where there is no flows.jsonl that can be opened.
+  explicit FolderReplay(const std::string& folder);
+  [[nodiscard]] const std::string& error() const { return error_; }
+  [[nodiscard]] int fd() const { return folder_.get(); }
+
+  /// Calls `visit` with every record that the filter wants, in the order of the file.
+  void run(const FlowFilter& filter,
+           const std::function<void(StreamEvent& event, std::string_view line)>& visit);
+  /// Lines that are no records of a connection.
+  [[nodiscard]] std::uint64_t unreadable() const { return unreadable_; }
+
+ private:
+  struct Connection;
+  bool next_line(std::string_view& line);
+  static bool parse(std::string_view line, Connection& connection);
+
+  Descriptor folder_;
+  Descriptor flows_;
+  std::string error_;
+  std::vector<char> buffer_;
+  std::size_t begin_ = 0;  ///< of the next line in buffer_
+  std::size_t end_ = 0;
+  std::uint64_t unreadable_ = 0;
+  IdMaker ids_;
+};
+
+}  // namespace flowloom
