@@ -49,7 +49,8 @@ def package_flags(packages, known):
 def complaint(root, header, compiler, flags):
     """The compiler's first words about `header` alone, or None."""
     # Included from an empty file, so that #pragma once has somebody to say it to.
-    command = [*compiler, *flags, *FLAGS, "-I", os.path.join(root, "lib"), "-x", "c++",
+    command = [*compiler, *flags, *FLAGS, "-I", os.path.join(root, "lib"),
+               "-I", os.path.join(root, "lib", "api", "include"), "-x", "c++",
                "-include", os.path.join(root, header), os.devnull]
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     if done.returncode == 0:

@@ -1,0 +1,49 @@
+// The consumer of the extractor's shard: turns its calls into events.
+#pragma once
+
+#include <unordered_map>
+
+#include "api/event_outlet.hpp"
+#include "api/tracked_stream.hpp"
+#include "net/packet.hpp"
+#include "stream/consumer.hpp"
+
+namespace flowloom {
+
+class ShardListener final : public StreamConsumer {
+ public:
+  ShardListener(StreamTable& streams, EventOutlet& outlet, PacketEvents packets)
+      : streams_(streams), outlet_(outlet), packets_(packets) {}
+
+  Interest on_open(const EventKey&, const ConnectionView&, ConsumerSlot&) override;
+  void on_data(const EventKey&, const ConnectionView&, ConsumerSlot&, Direction, StreamOffset,
+               ByteView) override;
+  void on_gap(const EventKey&, const ConnectionView&, ConsumerSlot&, Direction,
+              const Gap&) override;
+  void on_urgent(const EventKey&, const ConnectionView&, ConsumerSlot&, Direction, StreamOffset,
+                 std::uint8_t) override;
+  void on_end(const EventKey&, const ConnectionView&, ConsumerSlot&, Direction) override;
+  void on_close(const EventKey&, const ConnectionView&, ConsumerSlot&) override;
+
+  /// With packet events: what is tracked next is this packet alone.
+  void about_to_track(const Packet& packet) { packet_ = &packet; }
+  /// It was tracked; `recorded` is the packet as it came from the source.
+  void tracked(const Packet& recorded);
+
+ private:
+  struct KeyHash {
+    std::size_t operator()(const FlowKey& key) const { return hash_of(key, HashSeed{}); }
+  };
+
+  StreamEvent event_of(const EventKey& key, EventKind kind, ConsumerSlot slot);
+  TrackedStream* stream_of_packet();
+
+  StreamTable& streams_;
+  EventOutlet& outlet_;
+  const PacketEvents packets_;
+  const Packet* packet_ = nullptr;
+  ConnectionRecord closing_;  // of the connection that a handler is told the end of
+  std::unordered_map<FlowKey, TrackedStream*, KeyHash> by_key_;
+};
+
+}  // namespace flowloom
