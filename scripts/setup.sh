@@ -52,6 +52,7 @@ libbenchmark-dev                   # perf/
 python3                            # lints and helpers, standard library only
 iproute2 ethtool                   # virtual links of the live tests
 gzip xz-utils zstd lz4             # made captures in every compression
+libnids1.21 binutils               # what the drop-in is held against
 LIST
       ;;
     sample) cat <<'LIST'

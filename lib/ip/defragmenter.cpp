@@ -103,6 +103,7 @@ FragmentReject Defragmenter::reject(FragmentReject reason) {
 
 Defragmenter::Result Defragmenter::add(const Packet& packet) {
   ++counters_.fragments;
+  overlapped_pieces_ = 0;
   expire_due(packet.clock, kExpirePerFragment);
   Fragment fragment;
   if (const auto reason = read_fragment(packet, settings_.ipv6_chain, fragment)) {
@@ -207,6 +208,7 @@ std::optional<FragmentReject> Defragmenter::keep_data(std::uint32_t index, const
   make_room(need, index, clock);
   Datagram& datagram = datagrams_[index];
   const FragmentInsertion result = insert(datagram, range.begin, fragment);
+  overlapped_pieces_ = result.overlapped_pieces;
   if (result.overlapped) ++counters_.overlaps;
   if (result.conflict) {
     ++counters_.overlap_conflicts;
@@ -349,6 +351,15 @@ void Defragmenter::expire_one(std::uint32_t index) {
 void Defragmenter::finish() {
   while (expire_due(kTimeMax, kExpireBatch)) {
   }
+}
+
+void Defragmenter::forget(const FragmentKey& key) {
+  const std::uint32_t index =
+      table_.find(hash_of(key, settings_.seed),
+                  [&](std::uint32_t candidate) { return datagrams_[candidate].key == key; });
+  if (index == kNoIndex) return;
+  if (datagrams_[index].state == State::Open) ++counters_.discarded;
+  remove(index);
 }
 
 void Defragmenter::drop_bytes(Datagram& datagram) {

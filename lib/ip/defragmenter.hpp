@@ -92,6 +92,9 @@ class Defragmenter {
   /// expires. Preconditions: decode() gave packet the verdict Fragment; clocks do not decrease.
   Result add(const Packet& packet);
 
+  /// Drops the datagram in progress under this key, if there is one; it counts as discarded.
+  void forget(const FragmentKey& key);
+
   /// Gives the memory of a completed datagram back; in any order.
   void release(DatagramRing::Handle handle) { completed_.release(handle); }
 
@@ -108,6 +111,8 @@ class Defragmenter {
   void finish();
 
   [[nodiscard]] const DefragmentCounters& counters() const { return counters_; }
+  /// Pieces that the last fragment lay over, in part or whole.
+  [[nodiscard]] std::uint32_t overlapped_pieces() const { return overlapped_pieces_; }
   /// Datagrams in progress, discarded IPv6 ones that are still remembered included.
   [[nodiscard]] std::uint32_t open_datagrams() const { return datagrams_.in_use(); }
   [[nodiscard]] std::size_t reserved_bytes() const;
@@ -194,6 +199,7 @@ class Defragmenter {
   std::array<AgeList, 2> ages_;
   std::uint64_t random_state_;
   DefragmentCounters counters_{};
+  std::uint32_t overlapped_pieces_ = 0;  // by the last fragment
 };
 
 }  // namespace flowloom

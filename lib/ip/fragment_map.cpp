@@ -70,12 +70,13 @@ FragmentInsertion FragmentStore::insert(FragmentMap& map, std::uint32_t first_un
   UnitWindow window;  // only the words in use are initialised
   load(map, range, window);
 
-  FragmentInsertion result{OverlapDecision::Insert, false, false};
+  FragmentInsertion result{OverlapDecision::Insert, false, false, 0};
   result.overlapped = unit_bits::next_set(window.present, window.added) != window.added.end;
   if (!result.overlapped) [[likely]] {
     insert_without_overlap(window, policy);
   } else {
     result.conflict = !same_bytes(map, window, first_page, data);
+    result.overlapped_pieces = count_overlapped_pieces(window);
     window.content = result.conflict ? OverlapContent::Differs : OverlapContent::Same;
     result.decision = resolve_overlap(window, policy);
     const bool contested = result.conflict && result.decision != OverlapDecision::Discard;

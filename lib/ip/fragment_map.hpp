@@ -48,6 +48,7 @@ struct FragmentInsertion {
   OverlapDecision decision;
   bool overlapped;  ///< units of it were there
   bool conflict;    ///< with other bytes
+  std::uint32_t overlapped_pieces;  ///< of the queue, whose units were among them
 };
 
 /// The pages of all datagrams of one shard.

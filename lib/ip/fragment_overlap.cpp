@@ -69,6 +69,15 @@ std::uint32_t last_set(const Words& words, UnitRange range) {
   return range.end;
 }
 
+std::uint32_t count(const Words& words, UnitRange range) {
+  if (range.begin >= range.end) return 0;
+  std::uint32_t found = 0;
+  for (std::uint32_t i = range.begin / kBits; i <= (range.end - 1) / kBits; ++i) {
+    found += static_cast<std::uint32_t>(std::popcount(words[i] & mask_of(i, range)));
+  }
+  return found;
+}
+
 }  // namespace unit_bits
 
 namespace {
@@ -201,6 +210,12 @@ OverlapDecision resolve_discard(const UnitWindow& window) {
 }
 
 }  // namespace
+
+std::uint32_t count_overlapped_pieces(const UnitWindow& window) {
+  const std::uint32_t begin = window.added.begin;
+  const bool inside = test(window.present, begin) && !test(window.starts, begin);
+  return unit_bits::count(window.starts, window.added) + (inside ? 1 : 0);
+}
 
 OverlapDecision resolve_overlap(UnitWindow& window, FragmentOverlap policy) {
   FLOWLOOM_DCHECK(window.added.begin < window.added.end);

@@ -42,7 +42,7 @@ inline constexpr auto kFragmentOverlapNames = std::to_array<FragmentOverlapName>
     {"old-linux", FragmentOverlap::Linux}, {"old-solaris", FragmentOverlap::First},
     {"rfc8200", FragmentOverlap::Discard}, {"vista", FragmentOverlap::Windows},
     {"win2k3", FragmentOverlap::Windows},  {"windows-modern", FragmentOverlap::Discard},
-    {"solaris-snort", FragmentOverlap::Solaris},
+    {"solaris-snort", FragmentOverlap::Solaris}, {"nids", FragmentOverlap::Linux},
 });
 
 constexpr std::optional<FragmentOverlap> fragment_overlap_from_name(std::string_view name) {
@@ -98,6 +98,9 @@ OverlapDecision resolve_overlap(UnitWindow& window, FragmentOverlap policy);
 /// fragment is present.
 void insert_without_overlap(UnitWindow& window, FragmentOverlap policy);
 
+/// How many pieces of the queue the new fragment lies over, in part or whole.
+std::uint32_t count_overlapped_pieces(const UnitWindow& window);
+
 /// Bits of UnitWindow::Words, a word at a time.
 namespace unit_bits {
 using Words = UnitWindow::Words;
@@ -109,6 +112,8 @@ std::uint32_t next_set(const Words& words, UnitRange range);
 std::uint32_t next_clear(const Words& words, UnitRange range);
 /// Last set bit of the range; its end where there is none.
 std::uint32_t last_set(const Words& words, UnitRange range);
+/// Set bits of the range.
+std::uint32_t count(const Words& words, UnitRange range);
 }  // namespace unit_bits
 
 }  // namespace flowloom
