@@ -6,6 +6,7 @@
 namespace flowloom {
 
 int read_command(std::span<char* const> arguments);
+int live_command(std::span<char* const> arguments);
 int run_command(std::span<char* const> arguments);
 int bench_command(std::span<char* const> arguments);
 int show_command(std::span<char* const> arguments);

@@ -22,6 +22,7 @@ constexpr std::string_view kUsage =
 
 Usage:
   flowloom read  [options] CAPTURE...           captures in (- = standard input)
+  flowloom live  -i INTERFACE [options]         a network interface, through the kernel
   flowloom run   [EAL options] -- [options]     DPDK ports and virtual devices
   flowloom bench [options]                      in-memory traffic: speed and its floor
   flowloom show  DIR [options]                  lists, filters and prints what was written
@@ -39,6 +40,7 @@ struct Command {
 };
 
 constexpr Command kCommands[] = {{"read", flowloom::read_command},
+                                 {"live", flowloom::live_command},
                                  {"run", flowloom::run_command},
                                  {"bench", flowloom::bench_command},
                                  {"show", flowloom::show_command},

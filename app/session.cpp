@@ -177,7 +177,7 @@ ExitStatus Session::run(std::vector<PacketSource*> sources, Launcher& launcher,
   const auto start = std::chrono::steady_clock::now();
   constexpr std::chrono::milliseconds kTick{100};
   engine.run(launcher, kTick, [&](const Progress& progress) {
-    if (interrupts > 0) engine.stop();
+    if (interrupts > 0) stop_ ? stop_() : engine.stop();
     bar.show(progress, extent());
   });
   bar.clear();

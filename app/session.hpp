@@ -34,6 +34,10 @@ class Session {
 
   [[nodiscard]] EngineSettings& settings() { return settings_; }
 
+  /// What an interrupt does instead of ending the input where it stands: a source that holds
+  /// packets of its own hands them over first. Called again and again until the input ends.
+  void on_interrupt(std::function<void()> stop) { stop_ = std::move(stop); }
+
   /// Runs to the end of the input. `extent` is asked for while running; `problems` once at the
   /// end.
   ExitStatus run(std::vector<PacketSource*> sources, Launcher& launcher,
@@ -47,6 +51,7 @@ class Session {
 
   const CommonOptions& options_;
   EngineSettings settings_;
+  std::function<void()> stop_;
   std::optional<BpfFilter> filter_;
   std::optional<OutputFolder> folder_;
   std::optional<WriterPipeline> pipeline_;
