@@ -11,6 +11,13 @@ TcpFlags control_bits(TcpFlags flags) {
   return TcpFlags{static_cast<std::uint8_t>(flags.bits() & kControlBits)};
 }
 
+/// Ports below this are servers'; a crafted probe may come from any port.
+constexpr std::uint16_t kFirstClientPort = 1024;
+
+bool is_towards_server(PortPair ports) {
+  return ports.to < ports.from || ports.to < kFirstClientPort;
+}
+
 /// An ACK probe is sent once, and perhaps once more. Whoever says more is in a connection.
 constexpr std::uint64_t kAckProbePackets = 2;
 
@@ -75,9 +82,9 @@ bool may_be_probe(TcpFlags flags, PortPair ports, std::uint32_t payload_length) 
     case ScanKind::Odd:
       return true;
     case ScanKind::Maimon:
-      return ports.to < ports.from;
+      return is_towards_server(ports);
     case ScanKind::Ack:
-      return ports.to < ports.from && control_bits(flags) == kAck;
+      return is_towards_server(ports) && control_bits(flags) == kAck;
   }
   return false;
 }

@@ -22,7 +22,8 @@ struct PortPair {
 
 /// Whether a connection that begins with such a packet is worth watching. Bare ACKs and FINs also
 /// come from connections that began before the capture did: those count only if sent towards the
-/// lower port, so that a server's are never taken for a scan of its clients.
+/// lower port, or one that is a server's, so that a server's own are never taken for a scan of its
+/// clients.
 bool may_be_probe(TcpFlags flags, PortPair ports, std::uint32_t payload_length);
 
 /// What one side of a connection did until it was judged.

@@ -30,7 +30,9 @@ TEST(ScanKindOf, EveryCombinationOfTheSixControlBits) {
   }
 }
 
-TEST(MayBeProbe, BareAcksAndFinsOnlyTowardsTheLowerPort) {
+TEST(MayBeProbe, BareAcksAndFinsOnlyTowardsAServer) {
+  EXPECT_TRUE(may_be_probe(kAck, {20, 443}, 0)) << "crafted packets come from any port";
+  EXPECT_FALSE(may_be_probe(kAck, {20, 1024}, 0));
   EXPECT_TRUE(may_be_probe(kAck, kUp, 0));
   EXPECT_FALSE(may_be_probe(kAck, kDown, 0));
   EXPECT_FALSE(may_be_probe(kAck | kPsh, kUp, 0));
