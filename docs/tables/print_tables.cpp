@@ -130,6 +130,9 @@ void print_constants() {
            std::chrono::duration_cast<std::chrono::hours>(flowloom::kTimestampLife).count(), "h");
   constant("kMaxWindow", flowloom::kMaxWindow, "bytes");
   constant("kMaxWindowScale", flowloom::kMaxWindowScale, "");
+  constant("kComparablePackets", flowloom::kComparablePackets, "packets");
+  constant("kRememberedBytes", flowloom::kRememberedBytes, "bytes");
+  constant("kComparedPieces", flowloom::kComparedPieces, "pieces");
   constant("kPageBytes", flowloom::kPageBytes, "bytes");
   constant("TcpSettings::pages_per_direction", flowloom::TcpSettings{}.pages_per_direction,
            "pages");

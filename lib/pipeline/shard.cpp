@@ -85,13 +85,14 @@ Shard::Shard(const ShardConfig& config, StreamConsumer& consumer)
       wheel_(config.max_flows),
       watch_(config.probes == ReportProbes::Yes ? config.max_flows : 0),
       memory_{SlabPool<ConnectionExtra>(config.max_flows),
-              ReorderPool(page_count(config.reorder_bytes))},
+              ReorderPool(page_count(config.reorder_bytes)), DeliveredLog{}},
       delivery_(*this, consumer),
       tracker_(config.tcp, memory_, ledger_.tcp, origins_.data(), connections_.data()) {}
 
 std::size_t Shard::reserved_bytes() const {
   return connections_.bytes() + origins_.bytes() + encapsulations_.bytes() + table_.bytes() +
-         wheel_.bytes() + watch_.bytes() + memory_.extras.bytes() + memory_.pages.bytes();
+         wheel_.bytes() + watch_.bytes() + memory_.extras.bytes() + memory_.pages.bytes() +
+         memory_.delivered.bytes();
 }
 
 void Shard::track(Burst& burst) {
@@ -254,6 +255,7 @@ bool Shard::roles_are_wrong(const Connection& c, const Segment& s, Direction d) 
 void Shard::flip_roles(Connection& c) {
   tracker_.write_waiting_letters(c);
   std::swap(c.half[0], c.half[1]);
+  std::swap(c.delivered[0], c.delivered[1]);
   c.flags ^= connection_flags::kOriginatorIsUpper;
   if (c.extra != 0) {
     ConnectionExtra& extra = memory_.extras[c.extra - 1];
@@ -356,7 +358,7 @@ bool Shard::embryonic(const Connection& c) const {
 Timestamp Shard::deadline_of(const Connection& c) const {
   Timestamp deadline;
   if (c.has_any(connection_flags::kClosing)) {
-    deadline = saturating_add(c.closing_clock, config_.closed_timeout);
+    deadline = saturating_add(origins_[c.index].closing_clock, config_.closed_timeout);
   } else {
     // Never later than idle, so that a handshake's end only postpones the deadline.
     const Duration embryonic_timeout = std::min(config_.syn_timeout, config_.idle_timeout);

@@ -66,7 +66,7 @@ class StreamConsumer {
                          StreamOffset offset, std::uint8_t byte) {
     (void)offset, (void)byte;
   }
-  /// Held bytes were contradicted. Comes at any time before they are delivered, also while it is
+  /// Held bytes, or bytes delivered lately, were contradicted. Comes at any time, also while it is
   /// not yet settled who is the originator, and is no part of a direction's sequence.
   virtual void on_conflict(const EventKey&, const ConnectionView&, ConsumerSlot&,
                            const Conflict&, const ConflictCopies&) {}

@@ -15,6 +15,7 @@
 #include "net/five_tuple.hpp"
 #include "net/seq_num.hpp"
 #include "net/stream_offset.hpp"
+#include "tcp/delivered_log.hpp"
 #include "tcp/reorder_queue.hpp"
 #include "tcp/state.hpp"
 
@@ -147,7 +148,7 @@ struct alignas(64) Connection {
   std::uint32_t consumer_slot;
   std::uint32_t extra;          ///< index of its ConnectionExtra plus one; 0 = none
   HalfConnection half[2];
-  Timestamp closing_clock;      ///< when it began to linger, with kClosing
+  DeliveredLog::Head delivered[2];  ///< what was delivered last; parallel to half
   std::uint16_t flags;          ///< connection_flags
   std::uint16_t waiting_letters; ///< D and A that are not in the history yet
   std::uint32_t index;          ///< its own: names it in timers and pages
@@ -175,18 +176,19 @@ inline constexpr unsigned kIsData = 1;
 inline constexpr unsigned kFromResponder = 2;
 }  // namespace waiting_letters
 
-/// Written at the first packet, read when a record is made.
+/// Written at the first packet and at the closing, read when a record is made.
 struct ConnectionOrigin {
   static constexpr std::size_t kLetters = 14;
   Timestamp start;
   std::uint64_t first_packet;
+  Timestamp closing_clock;     ///< when it began to linger, with kClosing
   SeqNum first_sequence;
   std::uint32_t letters_seen;  ///< bits of kHistoryLetters, the originator's in the low half
   std::uint8_t first_flags;    ///< of its first packet, with kWatched
   std::uint8_t history_length;
   char history[kLetters];
 };
-static_assert(sizeof(ConnectionOrigin) == 40);
+static_assert(sizeof(ConnectionOrigin) == 48);
 
 /// A range of positions that was announced as a gap.
 struct OffsetRange {
@@ -244,6 +246,7 @@ struct HalfExtra {
 struct ConnectionExtra {
   HalfExtra half[2];
   std::array<std::uint32_t, kAnomalyCount> anomalies;
+  std::uint64_t last_packet;    ///< with kTimed: its latest
   std::uint32_t reuse;          ///< how often the tuple had been used before
   std::uint32_t encapsulation;  ///< index of its EncapsulationList plus one; 0 = none
   std::uint8_t history_length;  ///< letters beyond ConnectionOrigin::kLetters

@@ -58,8 +58,13 @@ void TcpTracker<Handler>::on_text(Connection& c, const Segment& s, Direction d, 
   const bool probe = s.length == 1 && s.data_seq() + 1 == h.snd_nxt && begin < h.offset;
   if (begin < h.offset && !h.has_any(kHeld)) {
     const StreamOffset old_end = std::min(end, h.offset);
-    note_old_text(c, d, begin, old_end, probe);
-    bytes = bytes.subspan(static_cast<std::size_t>(old_end - begin));
+    const auto old = static_cast<std::size_t>(old_end - begin);
+    if (probe) {
+      note_probe(c, d, begin, old_end);
+    } else {
+      note_old_text(c, d, begin, bytes.first(old), out);
+    }
+    bytes = bytes.subspan(old);
     begin = old_end;
   }
   const DoubtStart start = doubt_start(c, d, begin, doubt);
@@ -87,46 +92,11 @@ void TcpTracker<Handler>::place_doubtful(Connection& c, Direction d, StreamOffse
   hold_doubtful(c, d, begin, bytes, cause);
 }
 
-// Bytes at positions already announced.
-template <class Handler>
-void TcpTracker<Handler>::note_old_text(Connection& c, Direction d, StreamOffset begin,
-                                        StreamOffset end, bool probe) {
-  count_old(c, d, begin, end);
-  if (probe) {
-    count(c, Anomaly::KeepAlive);
-    return;
-  }
-  if (begin < 0) count(c, Anomaly::BeforeOrigin);
-  if (HalfExtra* extra = half_extra(c, d)) ++extra->retransmissions;
-  add_letter(c, d, Letter::Retransmission);
-}
-
 // Whose data the other side takes after its RST did not send that RST.
 template <class Handler>
 void TcpTracker<Handler>::reopen(Connection& c, Direction d) {
   if (!c.has_any(reset_flag(d))) return;
   c.clear(connection_flags::kClosing | connection_flags::kClosedByReset | reset_flag(d));
-}
-
-// Bytes at positions already announced: late where they were announced as missing.
-template <class Handler>
-void TcpTracker<Handler>::count_old(Connection& c, Direction d, StreamOffset begin,
-                                    StreamOffset end) {
-  std::int64_t late = 0;
-  HalfExtra* extra = half_extra(c, d);
-  if (extra != nullptr) {
-    const auto gaps = std::min<std::size_t>(extra->recent_gap_count, extra->recent_gaps.size());
-    for (std::size_t i = 0; i < gaps; ++i) {
-      const OffsetRange& gap = extra->recent_gaps[i];
-      late += std::max<std::int64_t>(0, std::min(end, gap.end) - std::max(begin, gap.begin));
-    }
-  }
-  std::int64_t before = std::clamp<std::int64_t>(-begin, 0, end - begin);
-  const std::int64_t duplicate = end - begin - late - before;
-  counters_.fate(Fate::Late, static_cast<std::uint64_t>(late));
-  counters_.fate(Fate::BeforeOrigin, static_cast<std::uint64_t>(before));
-  counters_.fate(Fate::Duplicate, static_cast<std::uint64_t>(duplicate));
-  if (extra != nullptr) extra->duplicate_bytes += static_cast<std::uint64_t>(duplicate);
 }
 
 // Preconditions: begin >= the delivery point, unless the direction is held.
@@ -180,17 +150,7 @@ void TcpTracker<Handler>::hold(Connection& c, Direction d, StreamOffset begin, B
     counters_.fate(Fate::CutMemory, bytes.size());
     return;
   }
-  struct Teller final : ConflictObserver {
-    Teller(Direction its, HalfExtra& rare, Handler& to) : direction(its), extra(rare), out(to) {}
-    void on_conflict(const OverlapConflict& conflict) override {
-      ++extra.conflict_ranges;
-      out.conflict(direction, conflict);
-    }
-    Direction direction;
-    HalfExtra& extra;
-    Handler& out;
-  };
-  Teller teller(d, *extra, out);
+  ConflictTeller teller(d, extra, out);
   // The whole segment at once: a policy asks where it begins and ends.
   const InsertResult r = extra->queue.insert(
       memory_.pages, begin, bytes,
@@ -290,7 +250,11 @@ void TcpTracker<Handler>::deliver_piece(Connection& c, Direction d, ByteView byt
   if (room > 0) {
     counters_.fate(Fate::Delivered, static_cast<std::uint64_t>(room));
     c.set(connection_flags::kDelivered);
-    out.data(d, stream_position(c, d, at), bytes.first(static_cast<std::size_t>(room)));
+    const ByteView delivered = bytes.first(static_cast<std::size_t>(room));
+    out.data(d, stream_position(c, d, at), delivered);
+    if (!c.has_any(connection_flags::kFinishing)) {
+      memory_.delivered.add_piece(c.delivered[index_of(d)], log_owner(c, d), at, delivered);
+    }
   }
   if (room < size) {
     counters_.fate(Fate::CutDepth, static_cast<std::uint64_t>(size - room));

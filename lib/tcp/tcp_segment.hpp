@@ -74,6 +74,7 @@ template <class Handler>
 void TcpTracker<Handler>::on_odd_segment(Connection& c, const Segment& s, Direction d,
                                          Handler& out) {
   HalfConnection& talker = c.half[index_of(d)];
+  memory_.delivered.begin_decision(s.number);
   talker.set(half_flags::kHeard);
   note_letters(c, s, d);
   if (s.flags.has_any(kSyn) && !on_syn(c, s, d, out)) {
@@ -91,6 +92,7 @@ void TcpTracker<Handler>::on_odd_segment(Connection& c, const Segment& s, Direct
   }
   if (!is_settled(talker)) settle(c, d, s.clock, out);
   if (!is_settled(c.half[index_of(reverse(d))])) settle(c, reverse(d), s.clock, out);
+  if (c.has_any(connection_flags::kTimed)) memory_.extras[c.extra - 1].last_packet = s.number;
   update_fast(c);
 }
 
@@ -310,6 +312,7 @@ Timestamp TcpTracker<Handler>::grace_deadline(const Connection& c) const {
 template <class Handler>
 void TcpTracker<Handler>::on_grace(Connection& c, Timestamp now, Handler& out) {
   c.clear(connection_flags::kTimed);
+  if (c.extra != 0) memory_.delivered.begin_decision(memory_.extras[c.extra - 1].last_packet);
   for (unsigned i = 0; i < 2; ++i) {
     const Direction d = direction_of(i);
     HalfConnection& h = c.half[i];

@@ -24,6 +24,7 @@
 #include "net/fate.hpp"
 #include "net/tcp_options.hpp"
 #include "tcp/connection.hpp"
+#include "tcp/delivered_log.hpp"
 #include "tcp/delivery_policy.hpp"
 #include "tcp/overlap_policy.hpp"
 #include "tcp/segment.hpp"
@@ -87,6 +88,7 @@ struct TcpCounters {
 struct TcpMemory {
   SlabPool<ConnectionExtra> extras;
   ReorderPool pages;
+  DeliveredLog delivered;
 };
 
 template <class Handler>
@@ -114,6 +116,7 @@ class TcpTracker {
         talker.offset += s.length;
         counters_.fate(Fate::Delivered, s.length);
         out.data(d, at, s.payload);
+        memory_.delivered.add(c.delivered[index_of(d)], log_owner(c, d), s.number, at, s.payload);
       }
       return;
     }
@@ -329,16 +332,23 @@ class TcpTracker {
   void settle(Connection& c, Direction d, Timestamp clock, Handler& out);
   void update_fast(Connection& c);
 
+  // --- bytes that were announced before (tcp_repeat.hpp)
+  void note_old_text(Connection& c, Direction d, StreamOffset begin, ByteView bytes,
+                     Handler& out);
+  void note_probe(Connection& c, Direction d, StreamOffset begin, StreamOffset end);
+  std::uint64_t compare_repeated(Connection& c, Direction d, StreamOffset begin, ByteView bytes,
+                                 Handler& out);
+  void count_old(Connection& c, Direction d, StreamOffset begin, StreamOffset end,
+                 std::uint64_t differing);
+
   // --- bytes into order (tcp_reassembly.hpp)
   void on_text(Connection& c, const Segment& s, Direction d, Doubt doubt, Handler& out);
   void place_doubtful(Connection& c, Direction d, StreamOffset begin, ByteView bytes, Fate cause);
   void arrange(Connection& c, Direction d, StreamOffset begin, ByteView bytes, Handler& out);
-  void note_old_text(Connection& c, Direction d, StreamOffset begin, StreamOffset end, bool probe);
   void reopen(Connection& c, Direction d);
   void place(Connection& c, Direction d, StreamOffset begin, ByteView bytes, Handler& out);
   void hold(Connection& c, Direction d, StreamOffset begin, ByteView bytes, Handler& out);
   void keep_room(Connection& c, Direction d, Handler& out);
-  void count_old(Connection& c, Direction d, StreamOffset begin, StreamOffset end);
   void deliver(Connection& c, Direction d, ByteView bytes, Handler& out);
   void deliver_piece(Connection& c, Direction d, ByteView bytes, Handler& out);
   void take_urgent(Connection& c, Direction d, std::uint8_t byte, Handler& out);
@@ -369,6 +379,22 @@ class TcpTracker {
   static unsigned side_of(const Connection& c, Direction d) {
     return index_of(d) ^ (c.has_any(connection_flags::kOriginatorIsUpper) ? 1U : 0U);
   }
+  /// Names a direction in the log of what was delivered.
+  static std::uint32_t log_owner(const Connection& c, Direction d) {
+    return c.index * 2 + side_of(c, d);
+  }
+  /// Passes conflicts on to the handler.
+  struct ConflictTeller final : ConflictObserver {
+    ConflictTeller(Direction its, HalfExtra* rare, Handler& to)
+        : direction(its), extra(rare), out(to) {}
+    void on_conflict(const OverlapConflict& conflict) override {
+      if (extra != nullptr) ++extra->conflict_ranges;
+      out.conflict(direction, conflict);
+    }
+    Direction direction;
+    HalfExtra* extra;
+    Handler& out;
+  };
   static Direction direction_of(unsigned index) { return static_cast<Direction>(index); }
   HalfExtra* half_extra(Connection& c, Direction d) {
     ConnectionExtra* extra = extra_of(c);
@@ -395,4 +421,5 @@ class TcpTracker {
 #include "tcp/tcp_doubt.hpp"
 #include "tcp/tcp_handshake.hpp"
 #include "tcp/tcp_reassembly.hpp"
+#include "tcp/tcp_repeat.hpp"
 #include "tcp/tcp_segment.hpp"

@@ -18,11 +18,16 @@ ALIASES = {"bsd-right": "bsd", "hpux10": "bsd", "hpux11": "solaris", "irix": "bs
            "old-solaris": "solaris", "vista": "first", "win2k3": "bsd", "windows": "bsd",
            "windows-modern": "first"}
 WORKERS = (1, 2, 4)
+COMPARABLE = 2048  # docs/tcp.md, kComparablePackets
 
 
 def segment(talk, position, payload):
     """Payload at a position of the originator's stream."""
-    return talk.say(1, 0, ACK | PSH, payload, seq=1001 + position)
+    return segment_at(talk, 1, position, payload)
+
+
+def segment_at(talk, stamp, position, payload):
+    return talk.say(stamp, 0, ACK | PSH, payload, seq=1001 + position)
 
 
 def seam(number, mid_stream=False):
@@ -99,12 +104,55 @@ def check_evidence(checks, flowloom, folder):
     checks.that(flowloom("read", capture, "--overlap-evidence").status != 0, "needs a folder")
 
 
+def check_repeated(checks, flowloom, folder):
+    """Delivered bytes that are repeated otherwise, near and far, for any workers and bursts."""
+    talks = [Talk(n).open(1 + n / 1000) for n in range(60)]
+    wanted = {talk.ports[0]: [] for talk in talks}
+    sent = []  # (packet, talk, position, payload), in the order of the capture
+    number = 3 * len(talks)
+    for turn in range(90):
+        for n, talk in enumerate(talks):
+            now = 2 + turn + n / 100
+            payload = bytes([65 + (turn + n) % 26]) * (20 + n % 9)
+            sent.append((number := number + 1, talk, talk.next[0] - 1001, payload))
+            talk.say(now, 0, ACK | PSH, payload)
+            if (turn * 61 + n) % 7:
+                continue
+            back = (turn * 13 + n * 7) * 16 % len(sent)
+            then, old, position, payload = sent[-1 - back]
+            segment_at(old, now + 0.005, position, payload[:3] + b"##" + payload[5:])
+            number += 1
+            if number - then < COMPARABLE:
+                wanted[old.ports[0]].append({"offset": position + 3, "length": 2})
+    near = sum(map(len, wanted.values()))
+    checks.that(100 < near, f"{near} repetitions that are near enough")
+    capture = capture_of(folder / "repeated.pcap", *talks)
+    texts = set()
+    for workers in WORKERS:
+        for burst in (1, 32):
+            found = run(checks, flowloom, capture, folder / "out", "--overlap-evidence",
+                        "--workers", workers, "--burst", burst)
+            texts.add((folder / "out/flows.jsonl").read_text(encoding="utf-8") +
+                      (folder / "out/evidence.jsonl").read_text(encoding="utf-8"))
+    checks.equal(1, len(texts), "different records and evidence of repetitions")
+    for record in found.values():
+        side = record["orig"]
+        told = wanted[side["port"]]
+        checks.equal(told[:16], side.get("conflicts", []), "conflicts of repetitions")
+        checks.equal(len(told), record["anomalies"].get("rexmit_inconsistency", 0), "the anomaly")
+        checks.equal(len(told), side["overlap_conflicts"], "segments that conflict")
+        checks.that(b"#" not in (folder / "out" / side["file"]).read_bytes(), "what stays")
+    fates = stats(folder / "out")["payload_bytes"]["fates"]
+    checks.equal(2 * near, fates["overlap"], "bytes that lost")
+
+
 def main():
     flowloom = Command(sys.argv[1])
     checks = Checks()
     with scratch() as name:
         check_names(checks, flowloom, pathlib.Path(name))
         check_evidence(checks, flowloom, pathlib.Path(name))
+        check_repeated(checks, flowloom, pathlib.Path(name))
     checks.finish()
 
 

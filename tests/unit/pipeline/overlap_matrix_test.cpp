@@ -102,18 +102,24 @@ std::string conflict_byte(StreamOffset at, char held, char arrived, bool arrived
          std::to_string(arrived) + " ";
 }
 
-/// All conflicts, byte by byte: what a segment meets that is held and not delivered.
+/// All conflicts, byte by byte: what a segment meets that is held, or was delivered and stays.
 std::string expected_conflicts(const std::string& algorithm, const Case& c) {
   SegmentOverlapModel model(algorithm);
   const int ahead = c.start == Start::Grace ? 1 : 0;
   std::string text;
+  int sent = 0;
   for (std::size_t i = 0; i < c.chunks.size(); ++i) {
     const Chunk chunk{c.chunks[i].begin + ahead, c.chunks[i].end + ahead};
-    const int from = std::max(chunk.begin, model.delivered());
     const std::vector<int> before = model.owners(64);
+    const int delivered_before = model.delivered();
     model.add(chunk, static_cast<int>(i));
     const std::vector<int> after = model.owners(64);
-    for (int at = from * c.unit; at < chunk.end * c.unit; ++at) {
+    sent = std::max(sent, chunk.end);
+    // One byte again, the last that was sent: a keep-alive, whose byte means nothing.
+    const bool keeps_alive = (chunk.end - chunk.begin) * c.unit == 1 && chunk.end == sent &&
+                             chunk.begin < delivered_before;
+    if (keeps_alive) continue;
+    for (int at = chunk.begin * c.unit; at < chunk.end * c.unit; ++at) {
       const auto p = static_cast<std::size_t>(at / c.unit);
       if (before[p] == kNobody) continue;
       const int byte = at - ahead * c.unit;
