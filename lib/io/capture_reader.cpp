@@ -12,6 +12,9 @@ namespace {
 // Reads start at such addresses, as they do in the file: the kernel copies whole pages.
 constexpr std::size_t kReadAlignment = 4096;
 
+// A chunk may hold no packet at all; after so many the worker gets to look round.
+constexpr int kReadsAhead = 64;
+
 constexpr std::size_t round_up(std::size_t bytes) {
   return (bytes + kReadAlignment - 1) / kReadAlignment * kReadAlignment;
 }
@@ -23,6 +26,7 @@ CaptureReader::CaptureReader(std::string path, ChunkPool& pool, DescriptorBudget
 }
 
 CaptureReader::~CaptureReader() {
+  retire_kept(last_number_);
   if (chunk_ != nullptr) pool_.retire(chunk_, last_number_);
   pool_.leave();
 }
@@ -38,6 +42,33 @@ CaptureReader::More CaptureReader::report(ProblemSeverity severity, std::string 
 }
 
 CaptureReader::More CaptureReader::read_more(std::uint64_t last_number) {
+  retire_kept(last_number);
+  return read_on(last_number);
+}
+
+CaptureReader::More CaptureReader::look_ahead(std::uint64_t last_number) {
+  if (has_ahead_) return More::Bytes;
+  // All that an earlier look ahead kept has its number by now.
+  if (!looking_ahead_) retire_kept(last_number);
+  looking_ahead_ = true;
+  More more = More::Bytes;
+  for (int reads = 0; more == More::Bytes && !has_ahead_; ++reads) {
+    has_ahead_ = parse_records({&ahead_, 1}) == 1;
+    if (has_ahead_) break;
+    more = reads < kReadsAhead ? read_on(last_number) : More::Wait;
+  }
+  looking_ahead_ = more == More::Wait;
+  return more;
+}
+
+void CaptureReader::retire_kept(std::uint64_t last_number) {
+  if (kept_ == nullptr) return;
+  pool_.retire(kept_, last_number);
+  pool_.leave();
+  kept_ = nullptr;
+}
+
+CaptureReader::More CaptureReader::read_on(std::uint64_t last_number) {
   last_number_ = last_number;
   if (ended_) return More::End;
   if (parser_.state() == CaptureParser::State::Damaged) {
@@ -78,7 +109,12 @@ bool CaptureReader::make_room(std::uint64_t last_number) {
   if (next == nullptr) return false;
   auto* base = reinterpret_cast<std::uint8_t*>(next->memory.data());
   if (rest != 0) std::memcpy(base + lead - rest, position_, rest);
-  if (chunk_ != nullptr) pool_.retire(chunk_, last_number);
+  if (looking_ahead_ && kept_ == nullptr && chunk_ != nullptr) {
+    kept_ = chunk_; // as if another reader held it, so that no state waits for itself
+    pool_.join();
+  } else if (chunk_ != nullptr) {
+    pool_.retire(chunk_, last_number);
+  }
   chunk_ = next;
   position_ = base + lead - rest;
   end_ = base + lead;

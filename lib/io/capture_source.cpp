@@ -93,17 +93,40 @@ CaptureSource::Filled CaptureSource::read_more(Stream& stream) {
   return Filled::End;
 }
 
+// By the rule of the file. False: what becomes of the last packet's depends on the next one.
+bool CaptureSource::set_clocks(Stream& stream, std::span<Packet> packets) {
+  const std::size_t last = packets.size() - 1;
+  for (std::size_t i = 0; i < last; ++i) {
+    packets[i].clock = stream.rule.advance(packets[i].stamp, packets[i + 1].stamp);
+  }
+  Packet& packet = packets[last];
+  if (stream.rule.wants_next(packet.stamp)) return false;
+  packet.clock = stream.rule.advance(packet.stamp);
+  return true;
+}
+
+// The clock of the packet that waits; it has the old one where its input ends with it.
+CaptureSource::Filled CaptureSource::settle_clock(Stream& stream) {
+  const CaptureReader::More more = stream.reader.look_ahead(number_);
+  if (more == CaptureReader::More::Wait) return Filled::Wait;
+  Packet& packet = stream.batch[stream.begin];
+  packet.clock = more == CaptureReader::More::Bytes
+                     ? stream.rule.advance(packet.stamp, stream.reader.ahead().stamp)
+                     : stream.rule.advance(packet.stamp);
+  stream.key.clock = packet.clock;
+  stream.last_waits = false;
+  return Filled::Packets;
+}
+
 // Preconditions: the batch is empty.
 CaptureSource::Filled CaptureSource::fill(Stream& stream) {
   for (int reads = 0; reads < kReadsPerReceive; ++reads) {
     const std::uint32_t parsed = stream.reader.parse(stream.batch);
     if (parsed != 0) {
-      for (std::uint32_t i = 0; i < parsed; ++i) {
-        stream.batch[i].clock = stream.rule.advance(stream.batch[i].stamp);
-      }
+      stream.last_waits = !set_clocks(stream, {stream.batch.data(), parsed});
       stream.begin = 0;
       stream.end = parsed;
-      stream.key.clock = stream.batch[0].clock;
+      if (!stream.waits()) stream.key.clock = stream.batch[0].clock;
       return Filled::Packets;
     }
     const Filled filled = read_more(stream);
@@ -160,14 +183,16 @@ CaptureSource::Key CaptureSource::next_of_others() const {
 // Hands over the first stream's packets for as long as no other stream's turn comes.
 void CaptureSource::take_run(Stream& stream, Burst& burst, std::uint32_t limit) {
   const Key others = next_of_others();
-  while (burst.size < limit && !stream.empty() && stream.key < others) {
+  while (burst.size < limit && !stream.empty() && !stream.waits() && stream.key < others) {
     Packet& packet = burst.packets[burst.size++];
     packet = stream.batch[stream.begin++];
     clock_ = std::max(clock_, packet.clock);
     packet.clock = clock_;
     packet.number = ++number_;
     packet.input = static_cast<std::uint8_t>(stream.key.input);
-    if (!stream.empty()) stream.key.clock = stream.batch[stream.begin].clock;
+    if (!stream.empty() && !stream.waits()) {
+      stream.key.clock = stream.batch[stream.begin].clock;
+    }
   }
 }
 
@@ -185,6 +210,10 @@ CaptureSource::Filled CaptureSource::receive_merged(Burst& burst, std::uint32_t 
         std::swap(streams_.front(), streams_.back());
         streams_.pop_back();
       }
+    } else if (first.waits()) {
+      if (burst.size != 0) return Filled::Packets;
+      const Filled filled = settle_clock(first);
+      if (filled == Filled::Wait) return filled;
     } else {
       take_run(first, burst, limit);
     }
@@ -193,19 +222,31 @@ CaptureSource::Filled CaptureSource::receive_merged(Burst& burst, std::uint32_t 
   return Filled::Packets;
 }
 
+// A burst's last packet stays with its file until its clock is known.
+void CaptureSource::keep_last(Stream& stream, Burst& burst) {
+  stream.batch[0] = burst.packets[--burst.size];
+  stream.begin = 0;
+  stream.end = 1;
+  stream.last_waits = true;
+}
+
 // The only file that is left: its packets go straight into the burst.
 CaptureSource::Filled CaptureSource::receive_alone(Burst& burst, std::uint32_t limit) {
   Stream& stream = *streams_.front();
   for (int reads = 0; reads < kReadsPerReceive; ++reads) {
     burst.size = stream.reader.parse({burst.packets.data(), limit});
+    const bool last_waits =
+        burst.size != 0 && !set_clocks(stream, {burst.packets.data(), burst.size});
+    if (last_waits) [[unlikely]] keep_last(stream, burst);
     for (std::uint32_t i = 0; i < burst.size; ++i) {
       Packet& packet = burst.packets[i];
-      clock_ = std::max(clock_, stream.rule.advance(packet.stamp));
+      clock_ = std::max(clock_, packet.clock);
       packet.clock = clock_;
       packet.number = ++number_;
       packet.input = static_cast<std::uint8_t>(stream.key.input);
     }
     if (burst.size != 0) return Filled::Packets;
+    if (last_waits) return receive_merged(burst, limit);
     const Filled filled = read_more(stream);
     if (filled == Filled::Wait) return filled;
     if (filled == Filled::End) {

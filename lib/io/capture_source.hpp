@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -74,6 +75,8 @@ class CaptureSource final : public PacketSource {
         : reader(std::move(path), source.pool_, source.budget_), key{kTimeMin, input} {}
 
     [[nodiscard]] bool empty() const { return begin == end; }
+    /// The next packet is there, but its clock depends on the one behind it.
+    [[nodiscard]] bool waits() const { return last_waits && begin + 1 == end; }
 
     CaptureReader reader;
     PacketClockRule rule;
@@ -81,6 +84,7 @@ class CaptureSource final : public PacketSource {
     std::uint64_t bytes_counted = 0;
     std::uint32_t begin = 0;
     std::uint32_t end = 0;
+    bool last_waits = false;
     std::array<Packet, kBurstMax> batch;
   };
 
@@ -89,12 +93,15 @@ class CaptureSource final : public PacketSource {
   void look_at(std::uint32_t input, const std::string& path);
   Filled read_more(Stream& stream);
   Filled fill(Stream& stream);
+  Filled settle_clock(Stream& stream);
+  static bool set_clocks(Stream& stream, std::span<Packet> packets);
   bool open_due();
   void insert(std::unique_ptr<Stream> stream);
   void sift_down();
   void close(Stream& stream);
   void take_run(Stream& stream, Burst& burst, std::uint32_t limit);
   [[nodiscard]] Key next_of_others() const;
+  static void keep_last(Stream& stream, Burst& burst);
   Filled receive_alone(Burst& burst, std::uint32_t limit);
   Filled receive_merged(Burst& burst, std::uint32_t limit);
 

@@ -64,7 +64,9 @@ std::uint32_t ethdev_lookahead(std::size_t queues) {
 
 std::uint32_t ethdev_mbufs_held(const EthdevSettings& settings) {
   const auto queues = static_cast<std::uint32_t>(settings.queues.size());
-  return settings.held_max + queues * ethdev_lookahead(queues) * ethdev_limits::kSegmentsMax;
+  constexpr std::uint32_t kWaiting = 1;  // for the stamp that follows
+  return settings.held_max +
+         queues * (ethdev_lookahead(queues) + kWaiting) * ethdev_limits::kSegmentsMax;
 }
 
 /// One receive queue and the packets read from it that were not handed over yet.
@@ -76,10 +78,13 @@ struct EthdevSource::Queue {
   std::uint64_t received = 0;
   std::uint32_t next = 0;  // pending packets are [next, count)
   std::uint32_t count = 0;
-  std::array<rte_mbuf*, kBurstMax> mbufs{};
-  std::array<Timestamp, kBurstMax> stamps{};
-  std::array<Timestamp, kBurstMax> clocks{};
+  // Of a recorded input the last packet read waits here where its clock depends on the next one.
+  bool last_waits = false;
+  std::array<rte_mbuf*, kBurstMax + 1> mbufs{};
+  std::array<Timestamp, kBurstMax + 1> stamps{};
+  std::array<Timestamp, kBurstMax + 1> clocks{};
 
+  [[nodiscard]] std::uint32_t held() const { return count + (last_waits ? 1 : 0); }
   [[nodiscard]] bool has_pending() const { return next < count; }
 };
 
@@ -124,7 +129,7 @@ EthdevSource::~EthdevSource() {
     held_first_ = (held_first_ + 1) % settings_.held_max;
   }
   for (Queue& queue : queues_) {
-    rte_pktmbuf_free_bulk(queue.mbufs.data() + queue.next, queue.count - queue.next);
+    rte_pktmbuf_free_bulk(queue.mbufs.data() + queue.next, queue.held() - queue.next);
   }
 }
 
@@ -166,19 +171,25 @@ SourceState EthdevSource::receive(Burst& burst) {
 /// Reads ahead in a queue that has nothing pending.
 EthdevSource::Refill EthdevSource::refill(Queue& queue) {
   FLOWLOOM_DCHECK(!queue.has_pending());
+  const std::uint32_t waiting = queue.last_waits ? 1 : 0;
+  if (waiting > 0) {
+    queue.mbufs[0] = queue.mbufs[queue.count];
+    queue.stamps[0] = queue.stamps[queue.count];
+  }
   queue.next = queue.count = 0;
   if (!queue.open) return Refill::Ended;
   const std::uint16_t received =
-      rte_eth_rx_burst(queue.config.port, queue.config.queue, queue.mbufs.data(),
+      rte_eth_rx_burst(queue.config.port, queue.config.queue, queue.mbufs.data() + waiting,
                        static_cast<std::uint16_t>(lookahead_));
-  queue.count = received;
   queue.received += received;
-  Refill result = received > 0 ? Refill::Packets : Refill::Nothing;
+  Refill result = Refill::Nothing;
   if (queue.config.end == QueueEnd::EndOfFile && received < lookahead_) {
     result = judge_short_read(queue, received);
   }
-  if (received > 0) stamp_pending(queue);
-  return result;
+  queue.count = waiting + received;
+  if (received > 0 || !queue.open) stamp_pending(queue, waiting);
+  if (received == 0 && queue.open) queue.count = 0; // it still waits
+  return queue.has_pending() ? Refill::Packets : result;
 }
 
 /// net_pcap has no event for the end of a file: it reads less than was asked for, now and for
@@ -204,11 +215,13 @@ EthdevSource::Refill EthdevSource::judge_short_read(Queue& queue, std::uint32_t 
   return received > 0 ? Refill::Packets : Refill::Ended;
 }
 
-void EthdevSource::stamp_pending(Queue& queue) {
+/// Packets before `first` have their stamps. The last one waits for its clock where that depends on
+/// what follows and more may come; live inputs have nothing to wait for.
+void EthdevSource::stamp_pending(Queue& queue, std::uint32_t first) {
   const bool recorded = queue.config.stamps == StampSource::MbufMicroseconds;
   const Timestamp now = system_clock_now();
   const auto stamp_offset = static_cast<std::size_t>(stamp_offset_);
-  for (std::uint32_t i = 0; i < queue.count; ++i) {
+  for (std::uint32_t i = first; i < queue.count; ++i) {
     rte_mbuf* mbuf = queue.mbufs[i];
     Timestamp stamp = now;
     if (recorded && (mbuf->ol_flags & stamp_flag_) != 0) {
@@ -216,7 +229,18 @@ void EthdevSource::stamp_pending(Queue& queue) {
           static_cast<std::int64_t>(*RTE_MBUF_DYNFIELD(mbuf, stamp_offset, rte_mbuf_timestamp_t*)));
     }
     queue.stamps[i] = stamp;
-    queue.clocks[i] = queue.rule.advance(stamp);
+  }
+  queue.last_waits = false;
+  if (queue.count == 0) return;
+  const std::uint32_t last = queue.count - 1;
+  for (std::uint32_t i = 0; i < last; ++i) {
+    queue.clocks[i] = queue.rule.advance(queue.stamps[i], queue.stamps[i + 1]);
+  }
+  queue.last_waits = recorded && queue.open && queue.rule.wants_next(queue.stamps[last]);
+  if (queue.last_waits) {
+    queue.count = last;
+  } else {
+    queue.clocks[last] = queue.rule.advance(queue.stamps[last]);
   }
 }
 

@@ -96,7 +96,7 @@ class EthdevSource final : public PacketSource {
 
   void find_ports();
   Refill refill(Queue& queue);
-  void stamp_pending(Queue& queue);
+  void stamp_pending(Queue& queue, std::uint32_t first);
   Refill judge_short_read(Queue& queue, std::uint32_t received);
   void refill_or_retire(std::uint32_t index);
   void receive_merged(Burst& burst);

@@ -25,7 +25,8 @@ SourceState MemorySource::receive(Burst& burst) {
     Packet& packet = burst.packets[burst.size++];
     packet.frame = bytes_.data() + frame.offset;
     packet.stamp = frame.stamp;
-    packet.clock = rule_.advance(frame.stamp);
+    packet.clock = next_ < frames_.size() ? rule_.advance(frame.stamp, frames_[next_].stamp)
+                                          : rule_.advance(frame.stamp);
     packet.number = next_;
     packet.captured = frame.captured;
     packet.wire_length = frame.wire_length;

@@ -23,6 +23,26 @@ bool PacketClockRule::fits(Timestamp stamp) const {
   return within_steps(distance(last_stamp_, stamp));
 }
 
+bool PacketClockRule::confirms_suspect(Timestamp stamp) const {
+  return suspecting_ && within_steps(distance(suspect_, stamp));
+}
+
+// Forward: time has really passed. Back: the same clock under another base.
+void PacketClockRule::take_step(Timestamp stamp) {
+  if (stamp < last_stamp_) offset_ = distance(stamp, clock_);
+  last_stamp_ = stamp;
+}
+
+Timestamp PacketClockRule::advance_oddly(Timestamp stamp, Timestamp next) {
+  if (!wants_next(stamp) || fits(next) || !within_steps(distance(stamp, next))) {
+    return advance_oddly(stamp);
+  }
+  if (suspecting_) ++bad_timestamps_;
+  suspecting_ = false;
+  take_step(stamp);
+  return follow(stamp);
+}
+
 Timestamp PacketClockRule::advance_oddly(Timestamp stamp) {
   if (!started_) {
     started_ = true;
@@ -30,16 +50,13 @@ Timestamp PacketClockRule::advance_oddly(Timestamp stamp) {
     return clock_;
   }
   if (!fits(stamp)) {
-    const bool confirmed = suspecting_ && within_steps(distance(suspect_, stamp));
-    if (!confirmed) {
+    if (!confirms_suspect(stamp)) {
       if (suspecting_) ++bad_timestamps_;
       suspecting_ = true;
       suspect_ = stamp;
       return clock_;
     }
-    // Forward: time has really passed. Back: the same clock under another base.
-    if (stamp < last_stamp_) offset_ = distance(suspect_, clock_);
-    last_stamp_ = suspect_;
+    take_step(suspect_);
   } else if (suspecting_) {
     ++bad_timestamps_;
   }

@@ -11,7 +11,9 @@ namespace flowloom {
 /// The clock follows the stamps forward and never runs back. A step of more than kClockJump
 /// forward or kClockStepBack back is taken only when the next stamp of the same input confirms
 /// it: one packet stamped 48 years ahead (a real capture has it) ages nobody. A confirmed step
-/// back re-bases the clock, so that the same span of packet time passes as the stamps say.
+/// back re-bases the clock, so that the same span of packet time passes as the stamps say. A source
+/// that can look ahead gives the next stamp with the one that wants it; one that cannot (a live
+/// one) gives the packet that makes the step the old clock.
 class PacketClockRule {
  public:
   static constexpr Duration kClockJump = std::chrono::hours{1};
@@ -19,12 +21,17 @@ class PacketClockRule {
 
   /// The clock of the next packet in input order.
   Timestamp advance(Timestamp stamp) {
-    // Unsigned, so that no distance between two stamps of a hostile file overflows.
-    const std::uint64_t step = static_cast<std::uint64_t>(to_nanoseconds(stamp)) -
-                               static_cast<std::uint64_t>(to_nanoseconds(last_stamp_));
-    const bool usual = started_ && !suspecting_ && stamp >= last_stamp_ &&
-                       step <= static_cast<std::uint64_t>(kClockJump.count());
-    return usual ? follow(stamp) : advance_oddly(stamp);
+    return is_usual(stamp) ? follow(stamp) : advance_oddly(stamp);
+  }
+
+  /// Whether what becomes of this stamp depends on the next one of its input.
+  [[nodiscard]] bool wants_next(Timestamp stamp) const {
+    return !is_usual(stamp) && started_ && !fits(stamp) && !confirms_suspect(stamp);
+  }
+  /// The same with the stamp that follows: a step that it confirms is taken by the packet that
+  /// makes it.
+  Timestamp advance(Timestamp stamp, Timestamp next) {
+    return is_usual(stamp) ? follow(stamp) : advance_oddly(stamp, next);
   }
 
   /// Stamps that did not fit and were not confirmed.
@@ -33,13 +40,23 @@ class PacketClockRule {
   }
 
  private:
+  [[nodiscard]] bool is_usual(Timestamp stamp) const {
+    // Unsigned, so that no distance between two stamps of a hostile file overflows.
+    const std::uint64_t step = static_cast<std::uint64_t>(to_nanoseconds(stamp)) -
+                               static_cast<std::uint64_t>(to_nanoseconds(last_stamp_));
+    return started_ && !suspecting_ && stamp >= last_stamp_ &&
+           step <= static_cast<std::uint64_t>(kClockJump.count());
+  }
   Timestamp advance_oddly(Timestamp stamp);
+  Timestamp advance_oddly(Timestamp stamp, Timestamp next);
   Timestamp follow(Timestamp stamp) {
     last_stamp_ = std::max(last_stamp_, stamp);
     clock_ = std::max(clock_, saturating_add(stamp, offset_));
     return clock_;
   }
   [[nodiscard]] bool fits(Timestamp stamp) const;
+  [[nodiscard]] bool confirms_suspect(Timestamp stamp) const;
+  void take_step(Timestamp stamp);
 
   Timestamp clock_{kTimeMin};
   Timestamp last_stamp_{kTimeMin};  // the stamp that the clock stands at

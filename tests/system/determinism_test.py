@@ -4,14 +4,14 @@
 Made captures (in order, damaged, tiny, half-open; IPv4 and IPv6) are read with 1, 2 and 4 workers
 and bursts of 1, 7 and 32, through read and run, with and without digests: standard output and
 every file must not differ in a byte, nothing is sorted. What they say is held against the
-generator's ground truth.
+generator's ground truth. The same for stamps that step by hours.
 usage: determinism_test.py FLOWLOOM GENERATOR
 """
 import pathlib
 import sys
 
-from support import (Capture, Checks, Command, balances, check_truth, contents, generate, records,
-                     same_contents, scratch, sha256, stats)
+from support import (ACK, PSH, Capture, Checks, Command, Talk, balances, capture_of, check_truth,
+                     contents, generate, records, same_contents, scratch, sha256, stats)
 
 SETTINGS = [(workers, burst) for workers in (1, 2, 4) for burst in (1, 7, 32)]
 
@@ -66,11 +66,29 @@ def check_zero_filled(checks, out, name):
     checks.that(not wrong and gaps > 0, f"{name}: {gaps} gaps; lengths or digests of {wrong[:3]}")
 
 
+def check_steps(checks, flowloom, folder, out):
+    """Hours pass between connections: each begins with the packet that makes the step."""
+    talks = []
+    for n in range(40):
+        talk = Talk(n).open(7200 * (n + 1))
+        for turn in range(n % 5 + n % 3):
+            talk.say(7200 * (n + 1) + turn / 10, turn % 2, ACK | PSH, b"some text")
+        talks.append(talk)
+    path = capture_of(folder / "steps.pcap", *talks)
+    expected = check_settings(checks, flowloom, path, out, "steps")
+    check_run(checks, flowloom, path, out, "steps", expected)
+    told = [(r["orig"]["packets"] + r["resp"]["packets"], r["history"][:3]) for r in records(out)]
+    wanted = [(len(talk.packets), "ShA") for talk in talks]
+    checks.equal(sorted(wanted), sorted(told), "connections behind a step of the clock")
+    checks.equal([], [r for r in records(out) if r["close"] not in ("idle", "eof")], "their ends")
+
+
 def main():
     flowloom, generator = Command(sys.argv[1]), sys.argv[2]
     checks = Checks()
     with scratch() as folder:
         out = pathlib.Path(folder) / "out"
+        check_steps(checks, flowloom, pathlib.Path(folder), out)
         for kind, size, *options in (("many", "1/500"), ("messy", "1/250"),
                                      ("messy", "1/1000", "-6"), ("tiny", "1/500", "-6"),
                                      ("syn", "1/1000"), ("bulk", "1/500")):

@@ -70,6 +70,69 @@ TEST(Merge, EqualsAStableSortByStamp) {
   }
 }
 
+/// Files whose stamps jump, often and at any packet, and each packet's clock by the rule of its
+/// file when the whole file is known.
+struct JumpCase {
+  struct Expected {
+    std::int64_t clock;
+    std::uint32_t input;
+    Bytes frame;
+  };
+  std::vector<std::string> paths;
+  std::vector<Expected> expected;
+};
+
+JumpCase make_jump_case(const TemporaryFolder& folder, std::uint32_t files, unsigned seed) {
+  constexpr std::int64_t kDay = 86'400'000'000;
+  std::mt19937 random(seed);
+  JumpCase made;
+  for (std::uint32_t input = 0; input < files; ++input) {
+    std::int64_t time = 400 * kDay;
+    std::vector<std::int64_t> stamps;
+    PcapBuilder file;
+    for (unsigned i = 0; i < 60; ++i) {
+      if (random() % 5 == 0) time += random() % 3 == 0 ? -kDay : kDay;
+      stamps.push_back(random() % 9 == 0 ? time + 99 * kDay : ++time);  // some jump alone
+      file.add(at(stamps.back(), random()));
+    }
+    made.paths.push_back(folder.write("jump" + std::to_string(input), file.bytes()));
+    const Seen seen = read_all({made.paths.back()});
+    PacketClockRule rule;
+    for (std::size_t i = 0; i < stamps.size(); ++i) {
+      const Timestamp stamp = from_nanoseconds(stamps[i] * 1000);
+      const Timestamp clock =
+          i + 1 == stamps.size()
+              ? rule.advance(stamp)
+              : rule.advance(stamp, from_nanoseconds(stamps[i + 1] * 1000));
+      made.expected.push_back({to_nanoseconds(clock), input, seen.packets[i].frame});
+    }
+  }
+  std::stable_sort(made.expected.begin(), made.expected.end(),
+                   [](const auto& a, const auto& b) { return a.clock < b.clock; });
+  return made;
+}
+
+// case: K03
+TEST(Merge, AStepIsTakenByThePacketThatMakesItInAnyBursts) {
+  const TemporaryFolder folder;
+  for (unsigned seed = 0; seed < 12; ++seed) {
+    const JumpCase made = make_jump_case(folder, 1 + seed % 4, seed);
+    for (const std::uint32_t limit : {1U, 2U, 7U, kBurstMax}) {
+      for (const std::size_t chunk : {std::size_t{60}, std::size_t{300}, std::size_t{1} << 18}) {
+        const Seen seen = read_all(made.paths, {.chunk_bytes = chunk, .chunks = 2}, limit);
+        ASSERT_EQ(seen.packets.size(), made.expected.size());
+        for (std::size_t i = 0; i < seen.packets.size(); ++i) {
+          ASSERT_EQ(seen.packets[i].clock, made.expected[i].clock)
+              << "packet " << i << " seed " << seed << " limit " << limit << " chunk " << chunk;
+          ASSERT_EQ(seen.packets[i].input, made.expected[i].input);
+          ASSERT_EQ(seen.packets[i].frame, made.expected[i].frame);
+          ASSERT_EQ(seen.packets[i].number, i + 1);
+        }
+      }
+    }
+  }
+}
+
 TEST(Merge, AFileStandsWhereItsOwnClockDoes) {
   const TemporaryFolder folder;
   PcapBuilder wild;

@@ -34,6 +34,40 @@ TEST(PacketClockRule, SmallStepsBackHoldTheClock) {
   EXPECT_EQ(rule.bad_timestamps(), 0U);
 }
 
+std::int64_t advance(PacketClockRule& rule, std::int64_t stamp, std::int64_t next) {
+  return to_nanoseconds(rule.advance(from_nanoseconds(stamp), from_nanoseconds(next)));
+}
+
+TEST(PacketClockRule, TheNextStampConfirmsTheStepOfThisOne) {
+  PacketClockRule rule;
+  advance(rule, kBase);
+  const std::int64_t later = kBase + 10 * kHour;
+  EXPECT_TRUE(rule.wants_next(from_nanoseconds(later)));
+  EXPECT_EQ(advance(rule, later, later + 1), later);
+  EXPECT_FALSE(rule.wants_next(from_nanoseconds(later + 1)));
+  EXPECT_EQ(advance(rule, later + 1), later + 1);
+  EXPECT_EQ(rule.bad_timestamps(), 0U);
+}
+
+TEST(PacketClockRule, TheNextStampConfirmsAStepBack) {
+  PacketClockRule rule;
+  advance(rule, kBase);
+  EXPECT_EQ(advance(rule, kBase - 10 * kHour, kBase - 10 * kHour + 3), kBase);
+  EXPECT_EQ(advance(rule, kBase - 10 * kHour + 3), kBase + 3);
+  EXPECT_EQ(rule.bad_timestamps(), 0U);
+}
+
+TEST(PacketClockRule, TheNextStampRefutesTheStepOfThisOne) {
+  PacketClockRule rule;
+  advance(rule, kBase);
+  EXPECT_EQ(advance(rule, kBase + 48 * kYear, kBase + 1), kBase);
+  EXPECT_EQ(advance(rule, kBase + 1, kBase + 2), kBase + 1);
+  EXPECT_EQ(advance(rule, kBase + 20 * kYear, kBase + 40 * kYear), kBase + 1);
+  EXPECT_EQ(advance(rule, kBase + 40 * kYear, kBase + 2), kBase + 1);
+  EXPECT_EQ(advance(rule, kBase + 2), kBase + 2);
+  EXPECT_EQ(rule.bad_timestamps(), 3U);
+}
+
 // case: K03
 TEST(PacketClockRule, OnePacketYearsAheadAgesNobody) {
   PacketClockRule rule;
