@@ -36,6 +36,7 @@ libcli11-dev                       # the command line
 libfmt-dev libspdlog-dev           # text and log
 rapidjson-dev                      # JSON lines
 scdoc                              # the manual page
+python3-dev pybind11-dev           # the Python module
 LIST
       ;;
     run) cat <<'LIST'
@@ -53,6 +54,7 @@ python3                            # lints and helpers, standard library only
 iproute2 ethtool                   # virtual links of the live tests
 gzip xz-utils zstd lz4             # made captures in every compression
 libnids1.21 binutils               # what the drop-in is held against
+python3-scapy python3-dpkt         # second opinions on the Python module (GPL, BSD)
 LIST
       ;;
     sample) cat <<'LIST'

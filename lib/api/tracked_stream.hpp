@@ -32,17 +32,18 @@ class KeptBytes {
 
 class TrackedStream final : public Stream {
  public:
+  // What every Data event looks at: one cache line.
+  void* user = nullptr;
+  std::array<std::unique_ptr<KeptBytes>, 2> kept;
+  std::size_t done_with = 0;            ///< of the Data event at hand
+  bool stopped = false;
+  std::array<bool, 2> ignored{};        ///< Collect::No, by side
+  std::uint32_t slot = 0;               ///< its place among the streams
+  std::uint64_t number = 0;             ///< id()
+
   /// Where its record comes from while the connection is open: it describes any by its handle.
   const ConnectionView* view = nullptr;
   std::uint32_t handle = 0;
-  std::uint32_t slot = 0;               ///< its place among the streams
-  std::uint64_t number = 0;             ///< id()
-  std::uint64_t first_packet = 0;       ///< several workers: what its messages are known by
-  void* user = nullptr;
-  bool stopped = false;
-  std::array<bool, 2> ignored{};        ///< Collect::No, by side
-  std::array<std::unique_ptr<KeptBytes>, 2> kept;
-  std::size_t done_with = 0;            ///< of the Data event at hand
   const ConnectionRecord* final_record = nullptr;  ///< once it has closed
   std::unique_ptr<ConnectionRecord> owned_record;  ///< the same, where the event is told later
   std::unique_ptr<FlowKey> key;         ///< with packet events
