@@ -18,7 +18,7 @@ import check_layers
 PKG_CONFIG = {
     "dpdk": "libdpdk", "dpdk_ring": "libdpdk", "pcap": "libpcap", "archive": "libarchive",
     "tbb": "tbb", "crypto": "libcrypto", "fmt": "fmt", "spdlog": "spdlog",
-    "rapidjson": "RapidJSON", "python": "python3",
+    "rapidjson": "RapidJSON", "python": "python3 pybind11",
 }
 FLAGS = ("-std=c++20", "-march=x86-64-v2", "-fsyntax-only", "-Wall", "-Wextra", "-Werror")
 
@@ -38,7 +38,7 @@ def package_flags(packages, known):
     flags = []
     for name in sorted({PKG_CONFIG[package] for package in packages if package in PKG_CONFIG}):
         if name not in known:
-            found = subprocess.run(("pkg-config", "--cflags", name), check=True,
+            found = subprocess.run(("pkg-config", "--cflags", *name.split()), check=True,
                                    capture_output=True, text=True)
             # The libraries' own headers are not ours to judge.
             known[name] = found.stdout.replace("-I", "-isystem ").split()

@@ -26,6 +26,7 @@ PACKAGES = [
     (("fmt",), r"fmt/.*", None),
     (("spdlog",), r"spdlog/.*", None),
     (("rapidjson",), r"rapidjson/.*", None),
+    (("pybind11",), r"pybind11/.*", None),
 ]
 
 # Only the commands parse arguments.

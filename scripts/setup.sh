@@ -36,7 +36,7 @@ libcli11-dev                       # the command line
 libfmt-dev libspdlog-dev           # text and log
 rapidjson-dev                      # JSON lines
 scdoc                              # the manual page
-python3-dev pybind11-dev           # the Python module
+python3-dev pybind11-dev           # the Python modules
 LIST
       ;;
     run) cat <<'LIST'

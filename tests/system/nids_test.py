@@ -9,7 +9,6 @@ EXITING events is random in the original and therefore not compared.
 import concurrent.futures
 import os
 import pathlib
-import struct
 import subprocess
 import sys
 import tempfile
@@ -105,10 +104,10 @@ def repacked(folder):
         path = os.path.join(folder, name + ".pcap")
         ahead = {101: b"", 113: bytes(14) + b"\10\0", 0: b"\2\0\0\0"}.get(link)
         with open(path, "wb") as out:
-            out.write(struct.pack(order + "IHHiIII", magic, 2, 4, 0, 0, 65535, link))
+            out.write(traffic.file_header(link, order, magic))
             for seconds, micro, frame in packets:
                 data = frame if ahead is None else ahead + frame[14:]
-                out.write(struct.pack(order + "IIII", seconds, micro, len(data), len(data)) + data)
+                out.write(traffic.record(seconds, micro, data, order))
         yield f"{name} file", path, ["drive=dispatch"]
     whole = pathlib.Path(folder, "nano.pcap").read_bytes()
     for name, cut in (("cut record", 5), ("cut header", len(packets[-1][2]) + 9)):

@@ -3,6 +3,7 @@
 
 #include "compat/nids/abi.hpp"
 #include "compat/nids/engine.hpp"
+#include "compat/nids/session.hpp"
 
 namespace flowloom::nids {
 
@@ -38,6 +39,18 @@ Engine* idle_engine() {
 }
 
 }  // namespace
+
+pcap_t* current_capture() {
+  return process().engine == nullptr ? nullptr : process().engine->pcap();
+}
+
+bool feed(int link_type, const pcap_pkthdr& header, u_char* data) {
+  Engine* const engine = idle_engine();
+  if (engine == nullptr || !engine->set_link_type(link_type)) return false;
+  engine->handle(header, data);
+  process().program.sweep();
+  return true;
+}
 
 }  // namespace flowloom::nids
 

@@ -103,15 +103,27 @@ bool Engine::set_up() {
       return false;
     }
   }
-  const bool decoder_knows =
-      rules_ == Rules::Exact &&
-      link_type_from_number(static_cast<std::uint32_t>(link_type_)) != LinkType::Unknown;
-  if (!link_type_is_known(link_type_) && !decoder_knows) {
+  if (!is_readable(link_type_)) {
     set_error("link type unknown");
     return false;
   }
   if (is_live() && !resets_.open()) return false;
   if (nids_params.dev_addon == -1) nids_params.dev_addon = device_addon(link_type_);
+  return true;
+}
+
+bool Engine::is_readable(int link_type) const {
+  return link_type_is_known(link_type) ||
+         (rules_ == Rules::Exact &&
+          link_type_from_number(static_cast<std::uint32_t>(link_type)) != LinkType::Unknown);
+}
+
+bool Engine::set_link_type(int link_type) {
+  if (!is_readable(link_type)) {
+    set_error("link type unknown");
+    return false;
+  }
+  link_type_ = link_type;
   return true;
 }
 

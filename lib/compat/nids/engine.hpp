@@ -44,6 +44,8 @@ class Engine {
   int loop();
   /// One packet. Whether there was one.
   bool next();
+  /// What the packets of handle() are from now on. False where they could not be read.
+  bool set_link_type(int link_type);
   /// One packet of the program's own.
   void handle(const pcap_pkthdr& header, u_char* data);
 
@@ -68,6 +70,7 @@ class Engine {
   Engine(Program& program, pcap_t* pcap);
   bool set_up();
 
+  [[nodiscard]] bool is_readable(int link_type) const;
   void prepare(Arrival& arrival) const;
   void hash_ahead(Arrival& arrival) const;
   Ahead read_ahead();

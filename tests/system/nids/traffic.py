@@ -275,11 +275,19 @@ def packets(seed, conversations, wild=True):
             yield now, rng.randrange(1_000_000), frame(rng, part)
 
 
+def file_header(link, order="<", magic=0xa1b2c3d4):
+    return struct.pack(order + "IHHiIII", magic, 2, 4, 0, 0, 65535, link)
+
+
+def record(seconds, fraction, data, order="<"):
+    return struct.pack(order + "IIII", seconds, fraction, len(data), len(data)) + data
+
+
 def write(path, seed, conversations, wild=True):
     with open(path, "wb") as out:
-        out.write(struct.pack("<IHHiIII", 0xa1b2c3d4, 2, 4, 0, 0, 65535, 1))
+        out.write(file_header(1))
         for seconds, micro, data in packets(seed, conversations, wild):
-            out.write(struct.pack("<IIII", seconds, micro, len(data), len(data)) + data)
+            out.write(record(seconds, micro, data))
 
 
 if __name__ == "__main__":
