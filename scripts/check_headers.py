@@ -18,7 +18,7 @@ import check_layers
 PKG_CONFIG = {
     "dpdk": "libdpdk", "dpdk_ring": "libdpdk", "pcap": "libpcap", "archive": "libarchive",
     "tbb": "tbb", "crypto": "libcrypto", "fmt": "fmt", "spdlog": "spdlog",
-    "rapidjson": "RapidJSON", "python": "python3 pybind11",
+    "rapidjson": "RapidJSON", "pybind11": "python3 pybind11",
 }
 FLAGS = ("-std=c++20", "-march=x86-64-v2", "-fsyntax-only", "-Wall", "-Wextra", "-Werror")
 
