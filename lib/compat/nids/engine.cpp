@@ -153,7 +153,7 @@ void Engine::prepare(Arrival& arrival) const {
   std::optional<std::uint32_t> offset;
   if (rules_ == Rules::Exact) [[unlikely]]
     offset = find_by_decoder(frame, link_type_, seed_);
-  if (!offset && link_type_is_known(link_type_)) offset = find_ip_header(link_type_, frame);
+  if (!offset && link_type_is_known(link_type_)) offset = ip_header_of(link_type_, frame);
   if (!offset || *offset > frame.captured) return;
   arrival.located = Located::Yes;
   arrival.ip_offset = *offset;
@@ -180,6 +180,12 @@ void Engine::hash_ahead(Arrival& arrival) const {
   arrival.hash = packet.flow_hash;
   arrival.hashed = Hashed::Yes;
   tracker_.table().prefetch_bucket(arrival.hash);
+}
+
+inline void Engine::prefetch_stream(std::uint32_t place) const {
+  if (place < ahead_ && burst_[place].hashed == Hashed::Yes) {
+    tracker_.table().prefetch_stream(burst_[place].hash);
+  }
 }
 
 Engine::Ahead Engine::read_one_by_pcap() {
@@ -213,9 +219,7 @@ Engine::Ahead Engine::read_ahead() {
     }
   }
   if (by_pcap_) return read_one_by_pcap();
-  for (std::uint32_t i = 0; i < ahead_; ++i) {
-    if (burst_[i].hashed == Hashed::Yes) tracker_.table().prefetch_stream(burst_[i].hash);
-  }
+  for (std::uint32_t i = 0; i < kStreamsAhead; ++i) prefetch_stream(i);
   return Ahead::Some;
 }
 
@@ -227,6 +231,7 @@ int Engine::run_ahead(int count) {
       if (ahead == Ahead::Failed) return PCAP_ERROR;
       if (ahead == Ahead::None) break;
     }
+    prefetch_stream(at_ + kStreamsAhead);
     process(burst_[at_++]);
     ++handled;
   }

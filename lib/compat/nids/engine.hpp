@@ -65,6 +65,9 @@ class Engine {
 
  private:
   static constexpr std::uint32_t kBurst = 32;
+  // Connections are fetched this many packets before their turn: five lines each, and a core waits
+  // for a dozen lines at a time.
+  static constexpr std::uint32_t kStreamsAhead = 6;
   enum class Ahead : std::uint8_t { Some, None, Failed };
 
   Engine(Program& program, pcap_t* pcap);
@@ -73,6 +76,7 @@ class Engine {
   [[nodiscard]] bool is_readable(int link_type) const;
   void prepare(Arrival& arrival) const;
   void hash_ahead(Arrival& arrival) const;
+  [[gnu::always_inline]] void prefetch_stream(std::uint32_t place) const;
   Ahead read_ahead();
   Ahead read_one_by_pcap();
   void process(Arrival& arrival);

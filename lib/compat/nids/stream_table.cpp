@@ -5,28 +5,6 @@ namespace flowloom::nids {
 StreamTable::StreamTable(std::uint32_t capacity, const HashSeed& seed)
     : seed_(seed), pool_(capacity), table_(capacity, KeyOf{pool_.data()}) {}
 
-void StreamTable::prefetch_stream(std::uint64_t hash) const {
-  const std::uint32_t index = table_.candidate(hash);
-  if (index == kNoIndex) return;
-  constexpr std::size_t kLineBytes = 64;
-  constexpr std::size_t kLinesOfData = offsetof(Stream, hash) / kLineBytes;
-  const auto* bytes = reinterpret_cast<const char*>(&pool_[index]);
-  for (std::size_t line = 0; line < kLinesOfData; ++line) {
-    __builtin_prefetch(bytes + line * kLineBytes, 1);
-  }
-}
-
-Found StreamTable::find(const tuple4& ends, std::uint64_t hash) const {
-  std::uint32_t index = table_.candidate(hash);
-  if (index == kNoIndex || (!same_ends(pool_[index].seen.addr, ends) &&
-                            !same_ends(pool_[index].seen.addr, reversed(ends)))) {
-    index = table_.find(key_of(ends), hash);
-    if (index == kNoIndex) return {nullptr, Sender::Client};
-  }
-  Stream& stream = pool_.data()[index];
-  return {&stream, same_ends(stream.seen.addr, ends) ? Sender::Client : Sender::Server};
-}
-
 Stream* StreamTable::add(const tuple4& ends, std::uint64_t hash) {
   const std::uint32_t index = pool_.take();
   if (index == kNoIndex) return nullptr;

@@ -35,7 +35,7 @@ void each_option(const std::uint8_t* tcp, std::uint32_t header_bytes, std::uint8
 
 }  // namespace
 
-std::optional<std::uint32_t> timestamp_of(const std::uint8_t* tcp, std::uint32_t header_bytes) {
+std::optional<std::uint32_t> find_timestamp(const std::uint8_t* tcp, std::uint32_t header_bytes) {
   std::optional<std::uint32_t> value;
   each_option(tcp, header_bytes, kTimestamps, kTimestampsBytes,
               [&](const std::uint8_t* at) { value = load_be32(at); });

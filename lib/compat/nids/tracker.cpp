@@ -8,11 +8,6 @@
 
 namespace flowloom::nids {
 
-tuple4 ends_of(const std::uint8_t* ip, const std::uint8_t* tcp) {
-  return {load_be16(tcp), load_be16(tcp + 2), load_native<std::uint32_t>(ip + kIpv4SourceOffset),
-          load_native<std::uint32_t>(ip + kIpv4DestinationOffset)};
-}
-
 Tracker::Tracker(const Settings& settings, const CallbackList& callbacks,
                  const ChecksumControl& checksums)
     : rules_(settings.rules),

@@ -30,7 +30,10 @@ struct Datagram {
 };
 
 /// End points of a TCP packet. Preconditions: the ports are captured.
-tuple4 ends_of(const std::uint8_t* ip, const std::uint8_t* tcp);
+inline tuple4 ends_of(const std::uint8_t* ip, const std::uint8_t* tcp) {
+  return {load_be16(tcp), load_be16(tcp + 2), load_native<std::uint32_t>(ip + kIpv4SourceOffset),
+          load_native<std::uint32_t>(ip + kIpv4DestinationOffset)};
+}
 
 class Tracker {
  public:

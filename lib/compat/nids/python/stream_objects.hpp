@@ -73,14 +73,21 @@ class HalfStream {
   Side side_;
 };
 
-class TcpStream {
+// Hidden, as all that pybind11 defines.
+class [[gnu::visibility("hidden")]] TcpStream {
  public:
   explicit TcpStream(std::shared_ptr<StreamState> stream);
 
   [[nodiscard]] pybind11::tuple addr() const;
-  [[nodiscard]] int state() const { return stream_->state; }
-  [[nodiscard]] pybind11::object client() const { return client_; }
-  [[nodiscard]] pybind11::object server() const { return server_; }
+  [[nodiscard]] int state() const {
+    return stream_->state;
+  }
+  [[nodiscard]] pybind11::object client() const {
+    return client_;
+  }
+  [[nodiscard]] pybind11::object server() const {
+    return server_;
+  }
   void discard(int bytes) const;
   void kill() const;
 
