@@ -1,5 +1,7 @@
 #include "options.hpp"
 
+#include "sinks/app_flow_sink.hpp"
+
 #include <fmt/format.h>
 #include <sys/random.h>
 #include <unistd.h>
@@ -90,6 +92,23 @@ void add_scan_options(CLI::App& command, CommonOptions& o) {
       ->option_text("N")->check(CLI::Range(1U, kScanHostsMax));
 }
 
+/// What single writers want to know.
+void add_writer_options(CLI::App& command, CommonOptions& o) {
+  const CLI::AsSizeValue size(false);
+  const CLI::Validator positive(check_not_negative, "");
+  command.add_option("--summary-columns", o.summary_columns,
+                     "Columns of --write app-flow (default: the first ten): " +
+                         known_app_flow_columns())
+      ->option_text("LIST");
+  command.add_option("--couchdb-content", o.couchdb_content,
+                     "Bytes per direction that --write couchdb attaches (1M; 0: none)")
+      ->option_text("SIZE")->transform(size)->transform(positive);
+  command.add_option("--couchdb-spool", o.couchdb_spool,
+                     "Folder for documents that the server does not have yet "
+                     "(default: couchdb-spool under -o)")
+      ->option_text("DIR");
+}
+
 }  // namespace
 
 PrintMode PrintOptions::mode() const {
@@ -168,6 +187,7 @@ void add_common_options(CLI::App& command, CommonOptions& o) {
       ->check(CLI::Range(std::uint64_t{1} << 20, std::uint64_t{1} << 46));
   command.add_option("--depth", o.depth, "Bytes kept per direction (0: no limit)")
       ->option_text("SIZE")->transform(size)->transform(positive);
+  add_writer_options(command, o);
   add_print_options(command, o.print);
   command.add_option("--gap-fill", o.gap_fill, "zero: zero bytes stand where a gap is in a file")
       ->option_text("WITH")->check(CLI::IsMember({"zero"}));
@@ -228,6 +248,9 @@ SinkSettings sink_settings(const CommonOptions& o) {
   s.sha256 = o.sha256 ? WithSha256::Yes : WithSha256::No;
   s.streams.gap_fill = o.gap_fill == "zero" ? GapFill::Zero : GapFill::None;
   s.pace = o.pace;
+  s.summary_columns = o.summary_columns;
+  s.couchdb_content = o.couchdb_content;
+  s.couchdb_spool = o.couchdb_spool;
   s.print = o.print.mode();
   s.print_bytes = o.print.bytes;
   s.colours = o.print.colours();

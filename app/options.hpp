@@ -52,6 +52,9 @@ struct CommonOptions {
   std::uint32_t max_flows = 1'000'000;
   std::uint64_t memory = 0;  ///< 0: a quarter of RAM
   std::uint64_t depth = 0;   ///< 0: no limit
+  std::string summary_columns;
+  std::uint64_t couchdb_content = kCouchdbContentDefault;
+  std::string couchdb_spool;
   PrintOptions print;
   std::string gap_fill;
   bool json = false;

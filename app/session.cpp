@@ -154,12 +154,14 @@ ExitStatus Session::prepare() {
     settings_.output = Export::None;
     return ExitStatus::Ok;
   }
-  const bool bytes = folder_.has_value() || !options_.print.form.empty() || options_.sha256;
-  settings_.output = bytes ? Export::RecordsAndBytes : Export::RecordsOnly;
   for (const auto& sink : set.sinks) {
     if (sink->needs().probes) settings_.shard.probes = ReportProbes::Yes;
   }
   pipeline_.emplace(std::move(set.sinks), heavy_settings(settings_.workers));
+  const SinkNeeds& needs = pipeline_->needs();
+  settings_.output = needs.bytes ? Export::RecordsAndBytes : Export::RecordsOnly;
+  settings_.packets = needs.packets;
+  if (needs.packets != PacketsWanted::None) settings_.shard.packets = NotePackets::Yes;
   return ExitStatus::Ok;
 }
 

@@ -73,6 +73,10 @@ ExitStatus unpack(const UnpackOptions& o) {
     return ExitStatus::WriterFailed;
   }
   WriterPipeline pipeline(std::move(set.sinks), {});
+  if (pipeline.needs().packets != PacketsWanted::None) {
+    say("a pack holds no packets: --write pcap and app-flow need the capture");
+    return ExitStatus::Usage;
+  }
   PackReplay replay(reader, PackContent::Load, {});
   replay.run(pipeline);
   pipeline.finish();

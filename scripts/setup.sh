@@ -30,6 +30,7 @@ libpcap-dev                        # kernel interfaces, the filter compiler
 libtbb-dev                         # oneTBB: the writers' heavy work
 libarchive-dev zlib1g-dev          # gzip, xz, zstd and lz4 captures
 libssl-dev                         # digests
+libcurl4-openssl-dev               # the writer couchdb
 libxxhash-dev libzstd-dev          # packed streams: checksums, compression
 libboost-dev                       # Boost.Intrusive, headers only
 libcli11-dev                       # the command line

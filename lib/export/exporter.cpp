@@ -56,7 +56,7 @@ void leave_empty(StreamMessage& message) {
     message.data[i] = message.gaps[i] = BlockChain{};
     message.data_offset[i] = 0;
   }
-  message.conflicts = BlockChain{};
+  message.conflicts = message.packets = BlockChain{};
 }
 
 }  // namespace
@@ -121,10 +121,13 @@ void Exporter::on_data(const EventKey& key, const ConnectionView& view, Consumer
   Slot& s = slot_of(view, slot);
   append(key, view, slot, index_of(d), offset, bytes);
   if (s.data[index_of(d)].bytes >= kProgressBytes) post_progress(key, view, slot);
-  if (memory_.pressed()) {
-    was_pressed_ = true;
-    if (!reclaim() && mostly_gathered()) post_progress(key, view, oldest_);
-  }
+  after_growth(key, view);
+}
+
+void Exporter::after_growth(const EventKey& key, const ConnectionView& view) {
+  if (!memory_.pressed()) return;
+  was_pressed_ = true;
+  if (!reclaim() && mostly_gathered()) post_progress(key, view, oldest_);
 }
 
 void Exporter::on_gap(const EventKey& key, const ConnectionView& view, ConsumerSlot& slot,
@@ -144,7 +147,47 @@ void Exporter::on_gap(const EventKey& key, const ConnectionView& view, ConsumerS
   std::memcpy(block->data() + block->used, as_bytes(gap).data(), sizeof gap);
   block->used += sizeof gap;
   chain.bytes += sizeof gap;
+  ++s.gaps_since_packet[index_of(d)];
   if (chain.bytes >= kProgressGaps * sizeof gap) post_progress(key, view, slot);
+}
+
+// An entry is whole in one message: its room is there before a byte of it is written.
+void Exporter::make_room(const EventKey& key, const ConnectionView& view, std::uint32_t slot,
+                         BlockChain& chain, std::size_t size) {
+  if (room_of(chain) >= size) return;
+  const BlockChain room = wait_for_room(key, view, slot, size);
+  (chain.last != nullptr ? chain.last->next : chain.first) = room.first;
+  chain.last = room.first;
+}
+
+void Exporter::on_packet(const EventKey& key, const ConnectionView& view, ConsumerSlot& slot,
+                         const PacketNote& note) {
+  Slot& s = slot_of(view, slot);
+  std::size_t copied = config_.packets == PacketsWanted::Frames ? note.frame.size() : 0;
+  std::uint8_t marks = note.marks;
+  if (copied > memory_.capacity() / kEvidenceShare) {
+    copied = memory_.capacity() / kEvidenceShare;
+    marks |= packet_marks::kCut;
+  }
+  const PacketEntry entry{.stamp = note.stamp,
+                          .number = note.number,
+                          .wire_length = note.wire_length,
+                          .payload_length = note.payload_length,
+                          .copied = static_cast<std::uint32_t>(copied),
+                          .gaps = {s.gaps_since_packet[0], s.gaps_since_packet[1]},
+                          .link = note.link,
+                          .sender = note.sender,
+                          .marks = marks,
+                          .unused = 0};
+  s.gaps_since_packet[0] = s.gaps_since_packet[1] = 0;
+  make_room(key, view, slot, s.packets, sizeof entry + copied);
+  ExportBlock* block = fill(s.packets.last, as_bytes(entry));
+  block = fill(block, note.frame.first(copied));
+  while (block->next != nullptr) block = block->next;
+  s.packets.last = block;
+  s.packets.bytes += sizeof entry + copied;
+  if (s.packets.bytes >= kProgressBytes) post_progress(key, view, slot);
+  after_growth(key, view);
 }
 
 /// Bytes of a conflict that may be kept now.
@@ -164,12 +207,7 @@ void Exporter::on_conflict(const EventKey& key, const ConnectionView& view, Cons
   s.evidence_bytes += static_cast<std::uint32_t>(2 * copied);
   const ConflictEntry entry{conflict, static_cast<std::uint32_t>(copied)};
   const std::size_t size = sizeof entry + 2 * copied;
-  // An entry is whole in one message: its room is there before a byte of it is written.
-  if (room_of(s.conflicts) < size) {
-    const BlockChain room = wait_for_room(key, view, slot, size);
-    (s.conflicts.last != nullptr ? s.conflicts.last->next : s.conflicts.first) = room.first;
-    s.conflicts.last = room.first;
-  }
+  make_room(key, view, slot, s.conflicts, size);
   ExportBlock* block = fill(s.conflicts.last, as_bytes(entry));
   block = fill(block, copies.held.first(copied));
   block = fill(block, copies.arrived.first(copied));
@@ -272,9 +310,10 @@ void Exporter::move_to_message(Slot& slot, StreamMessage& message) {
     slot.data[i] = BlockChain{};
     slot.gaps[i] = BlockChain{};
   }
-  gathered_ -= capacity_of(slot.conflicts);
+  gathered_ -= capacity_of(slot.conflicts) + capacity_of(slot.packets);
   message.conflicts = slot.conflicts;
-  slot.conflicts = BlockChain{};
+  message.packets = slot.packets;
+  slot.conflicts = slot.packets = BlockChain{};
   message.first = !slot.posted;
   message.worker = config_.worker;
 }
@@ -340,6 +379,7 @@ bool Exporter::reclaim() {
         memory_.give_back(message->gaps[d]);
       }
       memory_.give_back(message->conflicts);
+      memory_.give_back(message->packets);
       message->data[0].first = reinterpret_cast<ExportBlock*>(free_messages_);
       free_messages_ = message;
     }

@@ -21,6 +21,7 @@ struct ExporterConfig {
   std::uint32_t messages = 8192;                   ///< on their way at most
   bool bytes_wanted = true;                        ///< false: records only
   KeepEvidence evidence = KeepEvidence::No;
+  PacketsWanted packets = PacketsWanted::None;
 };
 
 /// Runs on the worker's thread, but for return_message(), finished-flag and watermark reads of
@@ -39,6 +40,8 @@ class Exporter final : public StreamConsumer {
   void on_conflict(const EventKey&, const ConnectionView&, ConsumerSlot&, const Conflict&,
                    const ConflictCopies&) override;
   void on_probe(const EventKey&, const ConnectionView&, const Probe&) override;
+  void on_packet(const EventKey&, const ConnectionView&, ConsumerSlot&,
+                 const PacketNote&) override;
   void on_close(const EventKey&, const ConnectionView&, ConsumerSlot&) override;
   void on_watermark(const EventKey&) override;
 
@@ -62,6 +65,7 @@ class Exporter final : public StreamConsumer {
     BlockChain data[2];
     BlockChain gaps[2];
     BlockChain conflicts;
+    BlockChain packets;
     StreamOffset data_offset[2];
     StreamOffset next_offset[2];
     std::uint32_t handle;
@@ -69,6 +73,7 @@ class Exporter final : public StreamConsumer {
     std::uint32_t newer;
     std::uint32_t listed[2];       // conflicts by KeySide, in all messages
     std::uint32_t evidence_bytes;  // the same
+    std::uint32_t gaps_since_packet[2];
     bool gathering;       // holds bytes, gaps or conflicts, so it is in the list
     bool posted;          // a Progress message went out
   };
@@ -81,6 +86,9 @@ class Exporter final : public StreamConsumer {
                               std::size_t wanted);
   BlockChain wait_for_room(const EventKey& key, const ConnectionView& view, std::uint32_t slot,
                            std::size_t wanted);
+  void make_room(const EventKey& key, const ConnectionView& view, std::uint32_t slot,
+                 BlockChain& chain, std::size_t size);
+  void after_growth(const EventKey& key, const ConnectionView& view);
   [[nodiscard]] std::size_t evidence_room(std::uint32_t slot) const;
   void post_progress(const EventKey& key, const ConnectionView& view, std::uint32_t slot);
   [[nodiscard]] bool mostly_gathered() const;

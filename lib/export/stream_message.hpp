@@ -43,6 +43,23 @@ struct ConflictEntry {
   std::uint32_t copied;
 };
 
+/// How much of packets is wanted.
+enum class PacketsWanted : std::uint8_t { None, Summaries, Frames };
+
+/// In StreamMessage::packets, followed by `copied` bytes of the frame.
+struct PacketEntry {
+  Timestamp stamp;
+  std::uint64_t number;
+  std::uint32_t wire_length;
+  std::uint32_t payload_length;
+  std::uint32_t copied;
+  std::uint32_t gaps[2];  ///< per direction, announced since the entry before it in the connection
+  LinkType link;
+  KeySide sender;
+  std::uint8_t marks;     ///< packet_marks
+  std::uint8_t unused;
+};
+
 /// News of one connection. A connection that fits its blocks travels as one Close message; a
 /// longer one sends Progress messages first. In every message: for each direction d, `data[d]`
 /// holds delivered bytes that continue the messages before it, and `gaps[d]` holds Gap structs
@@ -59,6 +76,7 @@ struct StreamMessage {
   BlockChain data[2];
   BlockChain gaps[2];
   BlockChain conflicts;            ///< of both directions: ConflictEntry and copies, packed
+  BlockChain packets;              ///< PacketEntry and frames, packed, in order of arrival
   StreamOffset data_offset[2] = {0, 0};
   ConnectionRecord record;         ///< final in a Close message, else a snapshot
 };

@@ -23,6 +23,11 @@ void Delivery::urgent(Direction d, StreamOffset offset, std::uint8_t byte) {
   consumer_.on_urgent(next_key(), *this, connection_->consumer_slot, d, offset, byte);
 }
 
+void Delivery::packet(const PacketNote& note) {
+  if (connection_->has_any(connection_flags::kNoEvents)) return;
+  consumer_.on_packet(next_key(), *this, connection_->consumer_slot, note);
+}
+
 void Delivery::end(Direction d) {
   if (connection_->has_any(connection_flags::kNoEvents)) return;
   consumer_.on_end(next_key(), *this, connection_->consumer_slot, d);

@@ -27,6 +27,7 @@ class Delivery final : public ConnectionView {
   void urgent(Direction d, StreamOffset offset, std::uint8_t byte);
   void end(Direction d);
   void conflict(Direction d, const OverlapConflict& conflict);
+  void packet(const PacketNote& note);
   void arm(Connection& c, Timestamp deadline);
   template <class Action>
   void on_behalf_of(Connection& other, Action action) {

@@ -141,7 +141,10 @@ void Shard::track_packet(Packet& packet) {
   std::uint32_t index = table_.find(key, packet.flow_hash);
   Connection* c = index == kNoIndex ? nullptr : &connections_[index];
   if (!passes_checksum(packet, c)) {
-    if (c != nullptr) note_fragments(*c, packet);
+    if (c != nullptr) {
+      note_fragments(*c, packet);
+      if (config_.packets == NotePackets::Yes) note_bad_checksum(*c, packet);
+    }
     packet.verdict = Verdict::BadTcpChecksum;
     return;
   }
@@ -166,11 +169,57 @@ void Shard::track_packet(Packet& packet) {
   if (s.flags.has_any(kSyn) && roles_are_wrong(*c, s, direction_in(*c, packet))) flip_roles(*c);
   c->last_stamp = s.stamp;
   const bool was_closing = c->has_any(connection_flags::kClosing);
+  TalkerCounts before;
+  const bool noted = config_.packets == NotePackets::Yes;
+  if (noted) [[unlikely]] before = counts_of(*c, direction_in(*c, packet));
   tracker_.on_segment(*c, s, direction_in(*c, packet), delivery_);
+  if (noted) [[unlikely]] note_packet(*c, packet, before);
   c->last_clock = s.clock; // until here that of the packet before
   // What may bring the deadline nearer; all else only postpones it, which the wheel finds out.
   const bool turned = was_closing != c->has_any(connection_flags::kClosing);
   if (turned || s.flags.has_any(kSyn)) wheel_.arm(c->index, deadline_of(*c));
+}
+
+Shard::TalkerCounts Shard::counts_of(const Connection& c, Direction d) const {
+  const ConnectionExtra* extra = tracker_.find_extra(c);
+  if (extra == nullptr) return {};
+  const HalfExtra& half = extra->half[index_of(d)];
+  return {half.retransmissions, half.out_of_order, half.overlap_conflicts};
+}
+
+void Shard::note_packet(Connection& c, const Packet& packet, const TalkerCounts& before) {
+  const TalkerCounts now = counts_of(c, direction_in(c, packet));
+  std::uint8_t marks = 0;
+  if (now.retransmissions > before.retransmissions) marks |= packet_marks::kRetransmission;
+  if (now.out_of_order > before.out_of_order) marks |= packet_marks::kOutOfOrder;
+  if (now.conflicts > before.conflicts) marks |= packet_marks::kConflict;
+  tell_packet(packet, marks);
+}
+
+void Shard::note_bad_checksum(Connection& c, const Packet& packet) {
+  delivery_.decide(packet.clock, packet.number);
+  delivery_.about(c);
+  tell_packet(packet, packet_marks::kBadChecksum);
+}
+
+void Shard::tell_packet(const Packet& packet, std::uint8_t marks) {
+  PacketNote note{.stamp = packet.stamp,
+                  .number = packet.number,
+                  .frame = {packet.frame, packet.captured},
+                  .wire_length = packet.wire_length,
+                  .payload_length = packet.payload_length,
+                  .link = packet.link,
+                  .sender = packet.has(packet_flags::kFromLower) ? KeySide::Lower
+                                                                 : KeySide::Upper,
+                  .marks = marks};
+  if (packet.has(packet_flags::kReassembled)) {
+    // What stands before the IP header is of our own making.
+    note.marks |= packet_marks::kReassembled;
+    note.link = LinkType::Raw;
+    note.frame = note.frame.subspan(packet.ip_offset);
+    note.wire_length -= packet.ip_offset;
+  }
+  delivery_.packet(note);
 }
 
 inline bool Shard::passes_checksum(const Packet& packet, Connection* connection) {

@@ -19,6 +19,9 @@ enum class ChecksumMode : std::uint8_t {
 /// Whether connections that look like probes of port scans are told of (`--write alerts`).
 enum class ReportProbes : std::uint8_t { No, Yes };
 
+/// Whether consumers are told of packets (StreamConsumer::on_packet).
+enum class NotePackets : std::uint8_t { No, Yes };
+
 struct ShardConfig {
   std::uint32_t max_flows = 1'000'000;
   std::uint64_t reorder_bytes = std::uint64_t{256} << 20;
@@ -27,6 +30,7 @@ struct ShardConfig {
   Duration closed_timeout = std::chrono::seconds{60};
   ChecksumMode checksum = ChecksumMode::Auto;
   ReportProbes probes = ReportProbes::No;
+  NotePackets packets = NotePackets::No;
   TcpSettings tcp;
   HashSeed seed;
 };

@@ -60,6 +60,7 @@ struct Engine::Worker {
     config.memory = settings.export_memory / settings.workers;
     config.bytes_wanted = settings.output == Export::RecordsAndBytes;
     config.evidence = settings.evidence;
+    config.packets = settings.packets;
     return std::make_unique<Exporter>(config);
   }
   StreamConsumer& consumer() {

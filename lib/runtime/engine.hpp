@@ -37,6 +37,7 @@ struct EngineSettings {
   std::uint32_t burst = kBurstMax;         ///< packets per burst; tests use 1 and 7
   Export output = Export::RecordsAndBytes;
   KeepEvidence evidence = KeepEvidence::No;
+  PacketsWanted packets = PacketsWanted::None;  ///< with shard.packets
   std::uint64_t export_memory = std::uint64_t{256} << 20;  ///< of the whole run
   const BpfFilter* filter = nullptr;       ///< outlives the engine; nullptr: everything
 };

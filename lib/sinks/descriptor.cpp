@@ -2,7 +2,9 @@
 #include "sinks/descriptor.hpp"
 
 #include <poll.h>
+#include <sys/resource.h>
 
+#include <algorithm>
 #include <cerrno>
 
 namespace flowloom {
@@ -20,6 +22,13 @@ bool try_again(int fd, int error) {
 constexpr int kNothingWritten = EIO;
 
 }  // namespace
+
+std::size_t open_files_allowed(std::size_t wanted) {
+  constexpr std::size_t kLeast = 2;
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return std::max(wanted, kLeast);
+  return std::max(std::min<std::size_t>(wanted, limit.rlim_cur / 2), kLeast);
+}
 
 int Descriptor::close() {
   const int fd = std::exchange(fd_, -1);

@@ -33,6 +33,10 @@ class Descriptor {
   int fd_ = -1;
 };
 
+/// How many files a writer may keep open that wants so many. The rest of the process opens captures
+/// and other outputs: half of what it may open is the writers'.
+std::size_t open_files_allowed(std::size_t wanted);
+
 /// How far a write came; `error` is an errno value, 0 where everything was written.
 struct WriteResult {
   std::uint64_t written = 0;

@@ -55,12 +55,17 @@ void put_conflict(Text& out, const Conflict& conflict, const SideRecord& side, s
 
 }  // namespace
 
-SinkNeeds FlowsSink::needs() const {
+SinkNeeds FlowFormatter::needs() const {
   return {.gap_lists = true, .sha256 = with_sha256_ == WithSha256::Yes};
 }
 
 void FlowsSink::consume(StreamEvent& event) {
   if (!event.closes()) return;
+  output_.append(formatter_.format(event));
+  output_.end_record();
+}
+
+std::string_view FlowFormatter::format(StreamEvent& event) {
   text_.clear();
   write_identity(event);
   put(text_, R"("orig":)");
@@ -68,11 +73,10 @@ void FlowsSink::consume(StreamEvent& event) {
   put(text_, R"(,"resp":)");
   write_side(event, Direction::ResponderToOriginator);
   write_end(event.record());
-  output_.append({text_.data(), text_.size()});
-  output_.end_record();
+  return {text_.data(), text_.size()};
 }
 
-void FlowsSink::write_identity(StreamEvent& event) {
+void FlowFormatter::write_identity(StreamEvent& event) {
   const ConnectionRecord& record = event.record();
   fmt::format_to(std::back_inserter(text_),
                  FMT_COMPILE(R"({{"uid":"{}","community_id":"{}","start":"{}","end":"{}",)"),
@@ -81,7 +85,7 @@ void FlowsSink::write_identity(StreamEvent& event) {
   if (record.encapsulation.count > 0) write_encapsulation(record.encapsulation);
 }
 
-void FlowsSink::write_encapsulation(const EncapsulationList& list) {
+void FlowFormatter::write_encapsulation(const EncapsulationList& list) {
   const auto is_vlan = [](const EncapsulationLayer& layer) {
     return layer.kind == EncapsulationLayer::Kind::Vlan;
   };
@@ -100,7 +104,7 @@ void FlowsSink::write_encapsulation(const EncapsulationList& list) {
              });
 }
 
-void FlowsSink::write_side(const StreamEvent& event, Direction direction) {
+void FlowFormatter::write_side(const StreamEvent& event, Direction direction) {
   const SideRecord& side = event.record().side(direction);
   const unsigned index = index_of(direction);
   fmt::format_to(
@@ -131,7 +135,7 @@ void FlowsSink::write_side(const StreamEvent& event, Direction direction) {
 }
 
 /// The elements and the end of a side's list of gaps.
-void FlowsSink::write_gaps(const StreamEvent& event, Direction direction) {
+void FlowFormatter::write_gaps(const StreamEvent& event, Direction direction) {
   const unsigned index = index_of(direction);
   std::uint64_t listed = 0;
   if (event.earlier_gaps != nullptr) {
@@ -148,7 +152,7 @@ void FlowsSink::write_gaps(const StreamEvent& event, Direction direction) {
   }
 }
 
-void FlowsSink::write_urgent_offsets(const SideRecord& side) {
+void FlowFormatter::write_urgent_offsets(const SideRecord& side) {
   const auto listed = std::min<std::uint64_t>(side.urgent_bytes, side.urgent_offsets.size());
   put(text_, R"(,"urgent_offsets":[)");
   for (std::size_t i = 0; i < listed; ++i) {
@@ -159,7 +163,7 @@ void FlowsSink::write_urgent_offsets(const SideRecord& side) {
 }
 
 /// The first conflicts of a side, in the order in which they were found.
-void FlowsSink::write_conflicts(const StreamEvent& event, Direction direction) {
+void FlowFormatter::write_conflicts(const StreamEvent& event, Direction direction) {
   const SideRecord& side = event.record().side(direction);
   std::uint64_t listed = 0;
   put(text_, R"(,"conflicts":[)");
@@ -183,7 +187,7 @@ void FlowsSink::write_conflicts(const StreamEvent& event, Direction direction) {
   }
 }
 
-void FlowsSink::write_end(const ConnectionRecord& record) {
+void FlowFormatter::write_end(const ConnectionRecord& record) {
   const std::string_view history(record.history.data(),
                                  std::min<std::size_t>(record.history_length, kHistoryMax));
   fmt::format_to(std::back_inserter(text_),

@@ -19,16 +19,14 @@ inline constexpr std::size_t kListedGapsMax = 65'536;
 
 enum class WithSha256 : std::uint8_t { No, Yes };
 
-class FlowsSink final : public Sink {
+/// Makes the record of a connection that ends; other writers print it as well.
+class FlowFormatter {
  public:
-  FlowsSink(RecordWriter output, WithSha256 with_sha256)
-      : output_(std::move(output)), with_sha256_(with_sha256) {}
+  explicit FlowFormatter(WithSha256 with_sha256 = WithSha256::No) : with_sha256_(with_sha256) {}
 
-  [[nodiscard]] SinkNeeds needs() const override;
-  void consume(StreamEvent& event) override;
-  void flush() override { output_.flush(); }
-  void finish() override { output_.flush(); }
-  [[nodiscard]] WriterStatus status() const override { return output_.status(); }
+  /// One line with its end; valid until the next call.
+  std::string_view format(StreamEvent& event);
+  [[nodiscard]] SinkNeeds needs() const;
 
  private:
   void write_identity(StreamEvent& event);
@@ -39,9 +37,24 @@ class FlowsSink final : public Sink {
   void write_conflicts(const StreamEvent& event, Direction direction);
   void write_end(const ConnectionRecord& record);
 
-  RecordWriter output_;
   WithSha256 with_sha256_;
   fmt::memory_buffer text_;  ///< the record in work
+};
+
+class FlowsSink final : public Sink {
+ public:
+  FlowsSink(RecordWriter output, WithSha256 with_sha256)
+      : output_(std::move(output)), formatter_(with_sha256) {}
+
+  [[nodiscard]] SinkNeeds needs() const override { return formatter_.needs(); }
+  void consume(StreamEvent& event) override;
+  void flush() override { output_.flush(); }
+  void finish() override { output_.flush(); }
+  [[nodiscard]] WriterStatus status() const override { return output_.status(); }
+
+ private:
+  RecordWriter output_;
+  FlowFormatter formatter_;
 };
 
 }  // namespace flowloom

@@ -43,7 +43,8 @@ class LinesSink final : public Sink {
       : output_(std::move(output)), settings_(settings), store_(std::move(store)) {}
 
   [[nodiscard]] SinkNeeds needs() const override {
-    return {.gap_lists = settings_.print != PrintMode::None};
+    const bool prints = settings_.print != PrintMode::None;
+    return {.gap_lists = prints, .bytes = prints};
   }
   void consume(StreamEvent& event) override;
   void flush() override { output_.flush(); }

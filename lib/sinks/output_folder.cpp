@@ -1,8 +1,10 @@
 // See output_folder.hpp.
 #include "sinks/output_folder.hpp"
 
+#include "sinks/app_flow_sink.hpp"
 #include "sinks/ids.hpp"
 #include "sinks/pack_format.hpp"
+#include "sinks/pcap_sink.hpp"
 #include "sinks/text.hpp"
 
 #include <dirent.h>
@@ -64,6 +66,34 @@ bool is_stream_name(std::string_view name) {
          std::all_of(uid.begin(), uid.end(), is_alphanumeric);
 }
 
+/// Whether a file is one that ConnectionFiles makes.
+bool is_connection_file(std::string_view name, std::string_view suffix) {
+  const bool part = name.ends_with(".part");
+  if (part) name.remove_suffix(5);
+  if (!name.ends_with(suffix)) return false;
+  name.remove_suffix(suffix.size());
+  return is_stream_name(part ? std::string("-").append(name) : std::string(name));
+}
+
+void remove_connection_files(int folder, const char* name, std::string_view suffix) {
+  const Descriptor files(::openat(folder, name, kOpenFolder | O_NOFOLLOW));
+  if (!files.valid()) return;
+  const auto clear = [suffix](int fd) {
+    for (const std::string& file : names_in(fd)) {
+      if (is_connection_file(file, suffix)) ::unlinkat(fd, file.c_str(), 0);
+    }
+  };
+  clear(files.get());
+  for (const std::string& inner : names_in(files.get())) {
+    if (inner.size() != 2) continue;
+    const Descriptor spread(::openat(files.get(), inner.c_str(), kOpenFolder | O_NOFOLLOW));
+    if (!spread.valid()) continue;
+    clear(spread.get());
+    ::unlinkat(files.get(), inner.c_str(), AT_REMOVEDIR);
+  }
+  ::unlinkat(folder, name, AT_REMOVEDIR);
+}
+
 void remove_streams(int folder) {
   for (const std::string& name : names_in(folder)) {
     if (is_stream_name(name)) ::unlinkat(folder, name.c_str(), 0);
@@ -92,6 +122,8 @@ void remove_pack(int folder) {
 void remove_own_output(int folder) {
   for (const std::string_view name : kOwnFiles) ::unlinkat(folder, name.data(), 0);
   remove_pack(folder);
+  remove_connection_files(folder, "pcap", kPcapSuffix);
+  remove_connection_files(folder, "app-flow", kAppFlowSuffix);
   const Descriptor streams(::openat(folder, "streams", kOpenFolder | O_NOFOLLOW));
   if (!streams.valid()) return;
   remove_streams(streams.get());

@@ -31,6 +31,7 @@ class PackSink final : public Sink {
   /// Preconditions: `folder` is an open, empty directory.
   PackSink(Descriptor folder, const PackSettings& settings);
 
+  [[nodiscard]] SinkNeeds needs() const override { return {.bytes = true}; }
   void consume(StreamEvent& event) override;
   void flush() override;
   void finish() override;

@@ -58,6 +58,8 @@ struct SinkNeeds {
   bool gap_lists = false;  ///< and those of conflicts
   bool sha256 = false;
   bool probes = false;  ///< workers tell of connections that look like probes of port scans
+  bool bytes = false;  ///< delivered ones
+  PacketsWanted packets = PacketsWanted::None;
 };
 
 class Sink {

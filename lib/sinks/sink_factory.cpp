@@ -2,15 +2,19 @@
 #include "sinks/sink_factory.hpp"
 
 #include "sinks/alerts_sink.hpp"
+#include "sinks/app_flow_sink.hpp"
 #include "sinks/counting_sink.hpp"
 #include "sinks/evidence_sink.hpp"
 #include "sinks/pack_sink.hpp"
+#include "sinks/pcap_sink.hpp"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <charconv>
+#include <filesystem>
 
 namespace flowloom {
 namespace {
@@ -82,6 +86,41 @@ void make_pack(const SinkSettings& settings, std::string_view argument, SinkSet&
       std::move(folder), PackSettings{.compression = compression, .pace = settings.pace}));
 }
 
+void make_pcap(const SinkSettings& settings, std::string_view, SinkSet& set) {
+  Descriptor folder = settings.folder->create_folder("pcap");
+  if (!folder.valid()) return fail(set, settings.folder->path() + "/pcap", errno);
+  set.sinks.push_back(std::make_unique<PcapSink>(
+      std::move(folder),
+      ConnectionFiles::Settings{.writer = "pcap", .suffix = std::string(kPcapSuffix)}));
+}
+
+void make_app_flow(const SinkSettings& settings, std::string_view, SinkSet& set) {
+  std::vector<AppFlowColumn> columns;
+  set.error = parse_app_flow_columns(settings.summary_columns, columns);
+  if (!set.error.empty()) return;
+  Descriptor folder = settings.folder->create_folder("app-flow");
+  if (!folder.valid()) return fail(set, settings.folder->path() + "/app-flow", errno);
+  set.sinks.push_back(std::make_unique<AppFlowSink>(
+      std::move(folder),
+      ConnectionFiles::Settings{.writer = "app-flow", .suffix = std::string(kAppFlowSuffix)},
+      std::move(columns)));
+}
+
+void make_couchdb(const SinkSettings& settings, std::string_view url, SinkSet& set) {
+  const std::string path = settings.couchdb_spool.empty()
+                               ? settings.folder->path() + "/couchdb-spool"
+                               : settings.couchdb_spool;
+  std::error_code ignored;  // what is wrong shows where it is opened
+  std::filesystem::create_directories(path, ignored);
+  Descriptor folder(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!folder.valid()) return fail(set, path, errno);
+  CouchdbSettings couchdb{.content_max = settings.couchdb_content,
+                          .sha256 = settings.sha256,
+                          .pace = settings.pace};
+  couchdb.spool.url = url;
+  set.sinks.push_back(std::make_unique<CouchdbSink>(std::move(folder), couchdb));
+}
+
 /// Rows stand in the order in which the sinks see a message: `streams` says where the bytes
 /// went, those after it print that.
 struct Row {
@@ -90,10 +129,14 @@ struct Row {
   /// What is wrong with NAME=ARGUMENT; nullptr: there is no argument.
   std::string (*check)(std::string_view argument) = nullptr;
 };
-constexpr Row kRows[] = {{"streams", make_streams},
-                         {"pack", make_pack, check_pack},
-                         {"flows", make_flows},
-                         {"alerts", make_alerts}};
+constexpr Row kRows[] = {
+    {"streams", make_streams},
+    {"pack", make_pack, check_pack},
+    {"flows", make_flows},
+    {"alerts", make_alerts},
+    {"pcap", make_pcap},
+    {"app-flow", make_app_flow},
+    {"couchdb", make_couchdb, check_couchdb_url}};
 
 /// One word of the list: NAME or NAME=ARGUMENT.
 struct Named {
@@ -172,6 +215,15 @@ std::string check_sinks(const SinkSettings& settings, FolderGiven folder) {
   const Names names = writers_of(settings, folder);
   for (const Named& word : names) {
     if (std::string wrong = check_name(word); !wrong.empty()) return wrong;
+  }
+  if (find(names, "app-flow") != nullptr) {
+    std::vector<AppFlowColumn> columns;
+    if (std::string wrong = parse_app_flow_columns(settings.summary_columns, columns);
+        !wrong.empty()) {
+      return wrong;
+    }
+  } else if (!settings.summary_columns.empty()) {
+    return "--summary-columns are those of the writer app-flow: add --write app-flow";
   }
   const bool evidence = settings.evidence == KeepEvidence::Yes;
   if (evidence && (folder == FolderGiven::No || find(names, kNone) != nullptr)) {

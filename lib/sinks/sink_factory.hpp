@@ -3,6 +3,7 @@
 
 #include "export/stream_message.hpp"
 #include "inspect/scan_detector.hpp"
+#include "sinks/couchdb_sink.hpp"
 #include "sinks/flows_sink.hpp"
 #include "sinks/lines_sink.hpp"
 #include "sinks/output_folder.hpp"
@@ -30,6 +31,9 @@ struct SinkSettings {
   WithSha256 sha256 = WithSha256::No;
   KeepEvidence evidence = KeepEvidence::No;
   ScanSettings scan;                     ///< of the writer "alerts"
+  std::string summary_columns;  ///< of app-flow; empty: the ten
+  std::uint64_t couchdb_content = kCouchdbContentDefault;
+  std::string couchdb_spool;    ///< empty: couchdb-spool in the output folder
   PrintMode print = PrintMode::None;
   std::uint64_t print_bytes = kPrintBytesDefault;
   Colours colours = Colours::No;

@@ -2,7 +2,6 @@
 #include "sinks/streams_sink.hpp"
 
 #include <fcntl.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -18,14 +17,6 @@ constexpr mode_t kFolderMode = 0777;
 constexpr int kCreate = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
 constexpr int kReopen = O_WRONLY | O_NOFOLLOW | O_CLOEXEC;
 constexpr std::size_t kPiecesMax = 64;  // of one pwritev; IOV_MAX is 1024
-constexpr std::size_t kOpenFilesMin = 2;
-
-/// The rest of the process opens captures and other outputs: half of what it may open is ours.
-std::size_t open_files_allowed(std::size_t wanted) {
-  rlimit limit{};
-  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return std::max(wanted, kOpenFilesMin);
-  return std::max(std::min<std::size_t>(wanted, limit.rlim_cur / 2), kOpenFilesMin);
-}
 
 char lower_case(char c) {
   return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;

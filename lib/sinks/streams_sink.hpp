@@ -39,6 +39,7 @@ class StreamsSink final : public Sink {
   /// Preconditions: `streams_folder` is an open, empty directory.
   StreamsSink(Descriptor streams_folder, const StreamsSettings& settings);
 
+  [[nodiscard]] SinkNeeds needs() const override { return {.bytes = true}; }
   void consume(StreamEvent& event) override;
   void finish() override;
   [[nodiscard]] WriterStatus status() const override { return status_; }

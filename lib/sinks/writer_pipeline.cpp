@@ -20,6 +20,8 @@ WriterPipeline::WriterPipeline(std::vector<std::unique_ptr<Sink>> sinks,
   for (const auto& sink : sinks_) {
     needs_.gap_lists |= sink->needs().gap_lists;
     needs_.sha256 |= sink->needs().sha256;
+    needs_.bytes |= sink->needs().bytes || sink->needs().sha256;
+    needs_.packets = std::max(needs_.packets, sink->needs().packets);
   }
   if (needs_.sha256) sha256_ = std::make_unique<Sha256Stage>(settings);
 }

@@ -32,6 +32,8 @@ class WriterPipeline {
   /// No message follows.
   void finish();
   [[nodiscard]] std::vector<WriterStatus> statuses() const;
+  /// What all sinks together want.
+  [[nodiscard]] const SinkNeeds& needs() const { return needs_; }
 
  private:
   /// What is kept of a connection that sends several messages.

@@ -6,6 +6,7 @@
 
 #include "base/bytes.hpp"
 #include "stream/connection_record.hpp"
+#include "stream/packet_note.hpp"
 #include "stream/probe.hpp"
 
 namespace flowloom {
@@ -70,6 +71,10 @@ class StreamConsumer {
   /// not yet settled who is the originator, and is no part of a direction's sequence.
   virtual void on_conflict(const EventKey&, const ConnectionView&, ConsumerSlot&,
                            const Conflict&, const ConflictCopies&) {}
+  /// A packet of the connection was tracked, or refused for its checksum; comes after what it
+  /// caused. Only where ShardConfig::packets asks for it.
+  virtual void on_packet(const EventKey&, const ConnectionView&, ConsumerSlot&,
+                         const PacketNote&) {}
   /// The direction's FIN was reached: no byte follows.
   virtual void on_end(const EventKey&, const ConnectionView&, ConsumerSlot&, Direction) {}
   /// With ReportProbes::Yes: the connection looks like a probe of a port scan. At most once, about

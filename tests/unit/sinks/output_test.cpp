@@ -188,7 +188,7 @@ TEST_F(FactoryTest, UnknownNameListsTheKnownOnes) {
   settings.folder = &folder_;
   const SinkSet set = make_sinks(settings);
   EXPECT_EQ("unknown writer 'sterams' in --write; known are: " + known_sinks(), set.error);
-  EXPECT_NE(set.error.find("alerts, flows"), std::string::npos);
+  EXPECT_NE(set.error.find("alerts, app-flow, couchdb, flows"), std::string::npos);
   EXPECT_TRUE(set.sinks.empty());
 }
 
