@@ -11,14 +11,13 @@ std::size_t index_of_side(Side side) { return static_cast<std::size_t>(side); }
 
 }  // namespace
 
-void EventOutlet::tell(const StreamEvent& event) {
+void EventOutlet::tell(StreamEvent& event) {
   if (handler_ == nullptr) {
     queue_.push_back({event, bytes_.size()});
     bytes_.insert(bytes_.end(), event.data.begin(), event.data.end());
     return;
   }
-  StreamEvent mine = event;
-  hand_over(mine);
+  hand_over(event);
 }
 
 void EventOutlet::hand_over(StreamEvent& event) {

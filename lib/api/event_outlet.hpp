@@ -23,7 +23,7 @@ class EventOutlet {
   [[nodiscard]] bool queues() const { return handler_ == nullptr; }
 
   /// Takes in what happened, with the bytes that are new. A Closed event ends its stream.
-  void tell(const StreamEvent& event);
+  void tell(StreamEvent& event);
 
   /// The next event of the queue, or nullptr. What was taken before is not needed any more.
   const StreamEvent* take();

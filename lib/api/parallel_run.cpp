@@ -41,7 +41,10 @@ class MessageTeller final : public MessageWriter {
   void tell(const StreamMessage& message) {
     TrackedStream& stream = stream_of(message);
     stream.final_record = &message.record;
-    if (message.first) outlet_.tell(event_of(message, EventKind::Opened, stream));
+    if (message.first) {
+      StreamEvent event = event_of(message, EventKind::Opened, stream);
+      outlet_.tell(event);
+    }
     tell_direction(message, stream, Side::Originator);
     tell_direction(message, stream, Side::Responder);
     if (message.kind == StreamMessage::Kind::Close) {

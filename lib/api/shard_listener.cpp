@@ -27,7 +27,8 @@ Interest ShardListener::on_open(const EventKey& key, const ConnectionView& view,
     stream.key = std::make_unique<FlowKey>(flow_key_of(*packet_));
     by_key_[*stream.key] = &stream;
   }
-  outlet_.tell(event_of(key, EventKind::Opened, slot));
+  StreamEvent event = event_of(key, EventKind::Opened, slot);
+  outlet_.tell(event);
   return Interest::Bytes;
 }
 

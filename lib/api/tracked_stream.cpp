@@ -71,10 +71,11 @@ void TrackedStream::reset() {
 
 TrackedStream& StreamTable::take() {
   if (free_.empty()) {
-    free_.push_back(static_cast<std::uint32_t>(streams_.size()));
-    streams_.emplace_back().slot = free_.back();
+    if (made_ % kChunk == 0) chunks_.push_back(std::make_unique<TrackedStream[]>(kChunk));
+    at(made_).slot = made_;
+    free_.push_back(made_++);
   }
-  TrackedStream& stream = streams_[free_.back()];
+  TrackedStream& stream = at(free_.back());
   free_.pop_back();
   stream.number = ++taken_;
   return stream;

@@ -5,7 +5,6 @@
 
 #include <array>
 #include <cstdint>
-#include <deque>
 #include <memory>
 #include <vector>
 
@@ -30,7 +29,7 @@ class KeptBytes {
   std::size_t begin_ = 0;
 };
 
-class TrackedStream final : public Stream {
+class alignas(64) TrackedStream final : public Stream {
  public:
   // What every Data event looks at: one cache line.
   void* user = nullptr;
@@ -59,10 +58,14 @@ class StreamTable {
  public:
   TrackedStream& take();
   void give_back(TrackedStream& stream);
-  TrackedStream& at(std::uint32_t slot) { return streams_[slot]; }
+  TrackedStream& at(std::uint32_t slot) { return chunks_[slot / kChunk][slot % kChunk]; }
 
  private:
-  std::deque<TrackedStream> streams_;
+  /// Large enough that the list of chunks stays in a cache: every event looks its stream up.
+  static constexpr std::uint32_t kChunk = 4096;
+
+  std::vector<std::unique_ptr<TrackedStream[]>> chunks_;
+  std::uint32_t made_ = 0;
   std::vector<std::uint32_t> free_;
   std::uint64_t taken_ = 0;
 };

@@ -108,6 +108,24 @@ def raised(action):
     return None, "nothing was raised"
 
 
+def check_linger(checks, folder):
+    """What comes after both FINs counts with linger=True only; the bytes are the same."""
+    late = oracles.talk(1).say(1_600_000_000.9, 0, ACK)
+    path = oracles.save(folder / "late.pcap", late, oracles.talk(2, start=1_600_000_001.0))
+    early, final = ({s.client[1]: s for s in flowloom.streams(path, linger=linger)}
+                    for linger in (False, True))
+    for number, more in ((20001, 1), (20002, 0)):
+        one, other = early[number], final[number]
+        checks.equal(one.client_data, other.client_data, "bytes do not depend on it")
+        checks.equal(("fin", one.info.history), (other.reason, other.info.history), "nor the end")
+        checks.equal("fin", one.reason, "an ended stream is closed by FIN")
+        checks.equal(one.info.client_side["packets"] + more, other.info.client_side["packets"],
+                     "packets that came late")
+    frames = oracles.frames_of(path)
+    order = [s.client[1] for s in flowloom.streams(path)]
+    checks.that(len(frames) > 20 and order == [20001, 20002], f"in the order of the ends {order}")
+
+
 def check_errors(checks, folder):
     rows = [
         ("FileNotFoundError", "missing.pcap", lambda: flowloom.streams(folder / "missing.pcap")),
@@ -279,6 +297,7 @@ def main():
         check_events(checks, folder)
         check_gaps(checks, folder)
         check_attributes(checks)
+        check_linger(checks, folder)
         check_errors(checks, folder)
         check_threads(checks, folder)
         check_lock(checks, folder)

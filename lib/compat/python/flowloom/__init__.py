@@ -34,13 +34,18 @@ def _inputs(captures, iface):
     return paths
 
 
-def streams(*captures, iface=None, everything=False, **options):
+def streams(*captures, iface=None, everything=False, linger=False, **options):
     """Iterates over the connections of captures (pcap, pcapng, compressed too, merged by time), or
     of an interface: each as a `Stream` when it has ended.
 
     >>> with flowloom.streams("samples/sample.pcap", bpf_filter="tcp port 443") as found:
     ...     [(stream.client, stream.reason) for stream in found]
     [(('192.0.2.10', 40010), 'fin')]
+
+    A stream comes as soon as both sides have ended it (the FINs were seen and acknowledged), so
+    that no byte can follow; where they did not, when the connection has closed. Packets that come
+    later than that count in `info` only if `linger` is true: then every stream comes when it has
+    closed, `closed_timeout` later.
 
     Connections without a handshake and without payload (scans) are left out, unless `everything`
     is true. Options are those of the command line: bpf_filter, workers, max_flows, memory, depth,
@@ -50,7 +55,8 @@ def streams(*captures, iface=None, everything=False, **options):
     The iterator is a context manager; leaving it, or forgetting the iterator, stops its thread.
     Afterwards `statistics` has the ledger. An input that ends early makes a `CaptureWarning`.
     """
-    return StreamIterator(_inputs(captures, iface), iface, bool(everything), options)
+    return StreamIterator(_inputs(captures, iface), iface, bool(everything), bool(linger),
+                          options)
 
 
 def events(*captures, iface=None, **options):

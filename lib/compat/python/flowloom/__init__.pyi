@@ -115,7 +115,7 @@ class EventIterator(Iterator[Event]):
     def statistics(self) -> dict[str, Any]: ...
 
 def streams(*captures: Path, iface: Optional[str] = ..., everything: bool = ...,
-            bpf_filter: Optional[str] = ..., workers: int = ..., max_flows: int = ...,
+            linger: bool = ..., bpf_filter: Optional[str] = ..., workers: int = ..., max_flows: int = ...,
             memory: int = ..., depth: int = ..., idle_timeout: float = ...,
             syn_timeout: float = ..., closed_timeout: float = ..., overlap: str = ...,
             fragment_overlap: str = ..., checksum: str = ..., deliver: str = ...,

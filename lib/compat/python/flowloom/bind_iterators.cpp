@@ -5,6 +5,7 @@
 #include <pybind11/stl.h>
 
 #include <algorithm>
+#include <cstring>
 #include <filesystem>
 #include <memory>
 #include <optional>
@@ -37,15 +38,25 @@ struct EventObject {
   py::bytes bytes;
 };
 
+py::bytes joined(const ByteArena::Chain& chain) {
+  py::bytes all(nullptr, chain.size()); // not yet initialised
+  char* to = PyBytes_AS_STRING(all.ptr());
+  chain.for_each([&to](std::span<const std::uint8_t> piece) {
+    std::memcpy(to, piece.data(), piece.size());
+    to += piece.size();
+  });
+  return all;
+}
+
 struct StreamTraits {
   using Batch = StreamBatch;
   using Maker = StreamBatchMaker;
   using Object = StreamObject;
-  static std::size_t size_of(const Batch& batch) { return batch->streams.size(); }
+  static std::size_t size_of(const Batch& batch) { return batch->size(); }
   static Object object_of(Batch& batch, std::size_t i) {
-    FinishedStream& stream = batch->streams[i];
+    FinishedStream& stream = (*batch)[i];
     return {std::move(stream.info),
-            {bytes_of(batch->bytes_of(stream, 0)), bytes_of(batch->bytes_of(stream, 1))},
+            {joined(stream.bytes[0]), joined(stream.bytes[1])},
             std::move(stream.gaps)};
   }
 };
@@ -271,10 +282,11 @@ void bind_iterators(py::module_& module) {
   bind_event(module);
   py::class_<StreamIterator> streams(module, "StreamIterator", "See flowloom.streams().");
   streams.def(py::init([](std::vector<std::string> captures, std::optional<std::string> iface,
-                          bool everything, const py::dict& options) {
-    return std::make_unique<StreamIterator>(Inputs{std::move(captures), std::move(iface)},
-                                            options_of(options),
-                                            everything ? Streams::All : Streams::WithContent);
+                          bool everything, bool linger, const py::dict& options) {
+    return std::make_unique<StreamIterator>(
+        Inputs{std::move(captures), std::move(iface)}, options_of(options),
+        everything ? Streams::All : Streams::WithContent,
+        linger ? HandOver::WhenClosed : HandOver::WhenEnded);
   }));
   define_iteration(streams);
   py::class_<EventIterator> events(module, "EventIterator", "See flowloom.events().");

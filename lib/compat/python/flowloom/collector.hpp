@@ -27,6 +27,12 @@ struct HeldPacket {
   Side from;
 };
 
+/// What one side sent.
+struct SideData {
+  std::vector<std::uint8_t> bytes;
+  std::vector<GapInStream> gaps;
+};
+
 struct CollectedStream {
   StreamInfo info;                    ///< when it opened, as last asked for, or final
   bool closed = false;

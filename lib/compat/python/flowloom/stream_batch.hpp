@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "compat/python/flowloom/background.hpp"
+#include "compat/python/flowloom/byte_arena.hpp"
 
 namespace flowloom::python {
 
@@ -20,33 +21,15 @@ struct GapInStream {
   GapReason reason;
 };
 
-/// What one side sent.
-struct SideData {
-  std::vector<std::uint8_t> bytes;
-  std::vector<GapInStream> gaps;
-};
-
-/// A connection that has ended. Small ones share the memory of their batch.
+/// A connection that has ended. Its bytes stay in the engine's blocks, which come home with the
+/// batch.
 struct FinishedStream {
   StreamInfo info;
-  std::array<std::size_t, 2> at{};    ///< of its bytes in the batch
-  std::array<std::size_t, 2> size{};
-  std::array<std::vector<std::uint8_t>, 2> own;  ///< of a large one, instead
+  std::array<ByteArena::Chain, 2> bytes;
   std::array<std::vector<GapInStream>, 2> gaps;
 };
 
-struct StreamBatchData {
-  std::vector<FinishedStream> streams;
-  std::vector<std::uint8_t> bytes;
-
-  [[nodiscard]] std::span<const std::uint8_t> bytes_of(const FinishedStream& stream,
-                                                       std::size_t side) const {
-    if (!stream.own[side].empty()) return stream.own[side];
-    return std::span(bytes).subspan(stream.at[side], stream.size[side]);
-  }
-};
-
-using StreamBatch = std::unique_ptr<StreamBatchData>;
+using StreamBatch = std::unique_ptr<std::vector<FinishedStream>>;
 
 /// Which connections are worth an object.
 enum class Streams : std::uint8_t {
@@ -54,26 +37,42 @@ enum class Streams : std::uint8_t {
   All
 };
 
+/// When a connection is handed over.
+enum class HandOver : std::uint8_t {
+  WhenEnded,  ///< both FINs were reached: no byte follows, though a late packet may
+  WhenClosed  ///< its record is final: after the time that closed connections linger
+};
+
 class StreamBatchMaker final : public StreamHandler {
  public:
-  StreamBatchMaker(Streams wanted, std::shared_ptr<BatchQueue<StreamBatch>> queue)
-      : wanted_(wanted), queue_(std::move(queue)), batch_(new_batch()) {}
+  StreamBatchMaker(Streams wanted, HandOver when, std::shared_ptr<BatchQueue<StreamBatch>> queue)
+      : wanted_(wanted), when_(when), queue_(std::move(queue)), batch_(new_batch()) {}
   void on_event(const StreamEvent& event) override;
   void flush();
 
  private:
-  using Gathering = std::array<SideData, 2>;
+  /// What a connection has sent so far, by side.
+  struct Gathering {
+    std::array<ByteArena::Chain, 2> bytes;
+    std::array<std::vector<GapInStream>, 2> gaps;
+    std::array<bool, 2> ended{};
+  };
 
   StreamBatch new_batch();
   Gathering& gathering_of(Stream& stream);
-  void finish(const StreamEvent& event);
-  void move_bytes(SideData& from, FinishedStream& to, std::size_t side);
+  void on_end(const StreamEvent& event);
+  void on_close(const StreamEvent& event);
+  void hand_over(StreamInfo info, Gathering* gathering);
 
   const Streams wanted_;
+  const HandOver when_;
   std::shared_ptr<BatchQueue<StreamBatch>> queue_;
+  ByteArena arena_;
   StreamBatch batch_;
+  std::size_t batch_bytes_ = 0;
   std::deque<Gathering> all_;
   std::vector<Gathering*> spare_;
+  Gathering handed_over_;  // stands for those of streams that were
 };
 
 using StreamBackground = Background<StreamBatch, StreamBatchMaker>;
