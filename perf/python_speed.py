@@ -71,7 +71,7 @@ def measured(command):
 
 
 def first_part(source, target, share):
-    """The packets in the first `share` of a classic capture; returns the share that it really is."""
+    """The packets in the first `share` of a classic capture; returns what share they really are."""
     data = source.read_bytes()
     end, wanted = 24, len(data) * share
     while end < wanted:
