@@ -115,7 +115,10 @@ class Flag {
 // One burst, and what its handler threw.
 SourceState Extractor::Impl::step() {
   const Flag flag(working);
-  if (interrupted.load(std::memory_order_relaxed)) return SourceState::End;
+  if (interrupted.load(std::memory_order_relaxed)) {
+    if (!kernel) return SourceState::End;
+    kernel->stop(); // what it has captured until now still comes
+  }
   const SourceState state = single().step(*packets);
   if (outlet.failed()) {
     finished = true;
