@@ -27,7 +27,7 @@ int main(int argc, char** argv) try {
   running = &extractor;
   std::signal(SIGINT, on_interrupt);
   std::fprintf(stderr, "listening\n");
-  while (const flowloom::StreamEvent* event = extractor.next()) {
+  while (const flowloom::ExtractorEvent* event = extractor.next()) {
     const flowloom::Stream& stream = *event->stream;
     if (event->kind == flowloom::EventKind::Data) {
       std::printf("%s: %zu bytes\n", stream.end_point(event->from).text().c_str(),

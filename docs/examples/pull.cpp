@@ -33,7 +33,7 @@ void print_line(const flowloom::StreamInfo& info) {
 int main(int argc, char** argv) try {
   flowloom::Extractor extractor;
   extractor.open(std::vector<std::string>(argv + 1, argv + argc));
-  while (const flowloom::StreamEvent* event = extractor.next()) {
+  while (const flowloom::ExtractorEvent* event = extractor.next()) {
     if (event->kind == flowloom::EventKind::Closed) print_line(event->stream->info());
   }
   for (const flowloom::InputFault& fault : extractor.faults()) {

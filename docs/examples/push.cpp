@@ -20,7 +20,7 @@ struct Pauses {
   std::chrono::nanoseconds longest{};
 };
 
-void on_event(const flowloom::StreamEvent& event) {
+void on_event(const flowloom::ExtractorEvent& event) {
   using flowloom::EventKind;
   flowloom::Stream& stream = *event.stream;
   auto* pauses = static_cast<Pauses*>(stream.user());
@@ -56,10 +56,10 @@ int main(int argc, char** argv) try {
                              std::chrono::nanoseconds{header->ts.tv_usec},
                     .link_type = static_cast<std::uint32_t>(pcap_datalink(capture.get())),
                     .wire_length = header->len});
-    while (const flowloom::StreamEvent* event = extractor.next()) on_event(*event);
+    while (const flowloom::ExtractorEvent* event = extractor.next()) on_event(*event);
   }
   extractor.finish();
-  while (const flowloom::StreamEvent* event = extractor.next()) on_event(*event);
+  while (const flowloom::ExtractorEvent* event = extractor.next()) on_event(*event);
   return extractor.statistics().balances ? 0 : 1;
 } catch (const std::exception& error) {
   std::fprintf(stderr, "%s\n", error.what());

@@ -15,7 +15,7 @@ namespace {
 
 class RequestLines final : public flowloom::StreamHandler {
  public:
-  void on_event(const flowloom::StreamEvent& event) override {
+  void on_event(const flowloom::ExtractorEvent& event) override {
     using flowloom::EventKind;
     flowloom::Stream& stream = *event.stream;
     switch (event.kind) {
@@ -31,7 +31,7 @@ class RequestLines final : public flowloom::StreamHandler {
   }
 
  private:
-  static void on_data(const flowloom::StreamEvent& event, flowloom::Stream& stream) {
+  static void on_data(const flowloom::ExtractorEvent& event, flowloom::Stream& stream) {
     const flowloom::EndPoint server = stream.end_point(flowloom::Side::Responder);
     if (server.port != 80) return stream.stop();
     if (event.from != flowloom::Side::Originator) return;

@@ -11,7 +11,7 @@ std::size_t index_of_side(Side side) { return static_cast<std::size_t>(side); }
 
 }  // namespace
 
-void EventOutlet::tell(StreamEvent& event) {
+void EventOutlet::tell(ExtractorEvent& event) {
   if (handler_ == nullptr) {
     queue_.push_back({event, bytes_.size()});
     bytes_.insert(bytes_.end(), event.data.begin(), event.data.end());
@@ -20,7 +20,14 @@ void EventOutlet::tell(StreamEvent& event) {
   hand_over(event);
 }
 
-void EventOutlet::hand_over(StreamEvent& event) {
+void EventOutlet::tell_scan(ExtractorEvent event, ScanAlert alert) {
+  event.kind = EventKind::Scan;
+  event.scan = &scans_.emplace_back(std::move(alert));
+  tell(event);
+  if (!queues()) scans_.clear();
+}
+
+void EventOutlet::hand_over(ExtractorEvent& event) {
   if (prepare(event) && !failed()) {
     try {
       handler_->on_event(event);
@@ -31,7 +38,7 @@ void EventOutlet::hand_over(StreamEvent& event) {
   settle(event);
 }
 
-const StreamEvent* EventOutlet::take() {
+const ExtractorEvent* EventOutlet::take() {
   if (std::exchange(showing_, false)) settle(shown_);
   while (next_ < queue_.size()) {
     const Queued& queued = queue_[next_++];
@@ -45,12 +52,13 @@ const StreamEvent* EventOutlet::take() {
   }
   queue_.clear();
   bytes_.clear();
+  scans_.clear();
   next_ = 0;
   return nullptr;
 }
 
 // Puts kept bytes before new ones. Returns whether the user wants to see the event at all.
-bool EventOutlet::prepare(StreamEvent& event) {
+bool EventOutlet::prepare(ExtractorEvent& event) {
   TrackedStream* stream = stream_of(event);
   if (stream == nullptr) return true;
   if (stream->stopped) return event.kind == EventKind::Closed;
@@ -72,7 +80,7 @@ bool EventOutlet::prepare(StreamEvent& event) {
 }
 
 // What the user left behind: bytes to keep, a stream that is over.
-void EventOutlet::settle(const StreamEvent& event) {
+void EventOutlet::settle(const ExtractorEvent& event) {
   TrackedStream* stream = stream_of(event);
   if (stream == nullptr) return;
   switch (event.kind) {
@@ -89,11 +97,12 @@ void EventOutlet::settle(const StreamEvent& event) {
     case EventKind::Urgent:
     case EventKind::Ended:
     case EventKind::Packet:
+    case EventKind::Scan:
       return;
   }
 }
 
-void EventOutlet::keep_rest(TrackedStream& stream, const StreamEvent& event) {
+void EventOutlet::keep_rest(TrackedStream& stream, const ExtractorEvent& event) {
   const std::size_t side = index_of_side(event.from);
   std::unique_ptr<KeptBytes>& kept = stream.kept[side];
   const std::size_t size = event.data.size();

@@ -6,6 +6,7 @@
 #include <flowloom/extractor.hpp>
 
 #include <cstddef>
+#include <deque>
 #include <exception>
 #include <vector>
 
@@ -23,10 +24,13 @@ class EventOutlet {
   [[nodiscard]] bool queues() const { return handler_ == nullptr; }
 
   /// Takes in what happened, with the bytes that are new. A Closed event ends its stream.
-  void tell(StreamEvent& event);
+  void tell(ExtractorEvent& event);
+
+  /// An alert, which lives as long as its event. Preconditions: as for tell().
+  void tell_scan(ExtractorEvent event, ScanAlert alert);
 
   /// The next event of the queue, or nullptr. What was taken before is not needed any more.
-  const StreamEvent* take();
+  const ExtractorEvent* take();
   [[nodiscard]] bool empty() const { return next_ == queue_.size(); }
 
   /// The handler has thrown; from then on nothing is told.
@@ -35,17 +39,17 @@ class EventOutlet {
 
  private:
   struct Queued {
-    StreamEvent event;
+    ExtractorEvent event;
     std::size_t data_at;  // of its bytes in bytes_
   };
 
-  static TrackedStream* stream_of(const StreamEvent& event) {
+  static TrackedStream* stream_of(const ExtractorEvent& event) {
     return static_cast<TrackedStream*>(event.stream);
   }
-  bool prepare(StreamEvent& event);
-  void settle(const StreamEvent& event);
-  void keep_rest(TrackedStream& stream, const StreamEvent& event);
-  void hand_over(StreamEvent& event);
+  bool prepare(ExtractorEvent& event);
+  void settle(const ExtractorEvent& event);
+  void keep_rest(TrackedStream& stream, const ExtractorEvent& event);
+  void hand_over(ExtractorEvent& event);
 
   StreamTable& streams_;
   const std::size_t keep_limit_;
@@ -53,9 +57,10 @@ class EventOutlet {
   std::exception_ptr failure_;
   std::vector<Queued> queue_;
   std::vector<std::uint8_t> bytes_;
+  std::deque<ScanAlert> scans_;
   std::size_t next_ = 0;
   bool showing_ = false;  // shown_ was handed out and is not settled
-  StreamEvent shown_;
+  ExtractorEvent shown_;
 };
 
 }  // namespace flowloom

@@ -56,6 +56,7 @@ Statistics statistics_of(const Ledger& ledger) {
 struct __attribute__((visibility("hidden"))) Extractor::Impl {
   explicit Impl(const ExtractorOptions& given)
       : options(given), settings(settings_of(given)), outlet(streams, given.keep_limit) {
+    if (given.scan_ports != 0) scans = std::make_unique<ScanWatch>(given);
     if (given.filter.empty()) return;
     filter.emplace(given.filter);
     if (filter->error()) {
@@ -70,7 +71,10 @@ struct __attribute__((visibility("hidden"))) Extractor::Impl {
     if (working) throw std::logic_error("an event handler must not call its extractor");
   }
   SingleRun& single() {
-    if (!run) run.emplace(settings, options.packets, filter ? &*filter : nullptr, streams, outlet);
+    if (!run) {
+      run.emplace(settings, options.packets, filter ? &*filter : nullptr, streams, outlet,
+                  scans.get());
+    }
     return *run;
   }
 
@@ -78,13 +82,14 @@ struct __attribute__((visibility("hidden"))) Extractor::Impl {
   void end_input();
   void take_in_frames(std::span<const CapturedFrame> frames);
   void take_in_all();
-  const StreamEvent* next(bool may_wait);
+  const ExtractorEvent* next(bool may_wait);
 
   const ExtractorOptions options;
   const ApiSettings settings;
   std::optional<BpfFilter> filter;
   StreamTable streams;
   EventOutlet outlet;
+  std::unique_ptr<ScanWatch> scans;
   std::unique_ptr<FeedSource> feed;
   std::unique_ptr<CaptureSource> captures;
   std::unique_ptr<KernelSource> kernel;
@@ -155,7 +160,8 @@ void Extractor::Impl::take_in_frames(std::span<const CapturedFrame> frames) {
 void Extractor::Impl::take_in_all() {
   if (options.workers > 1) {
     const Flag flag(working);
-    const ParallelRun parallel{settings, options.workers, filter ? &*filter : nullptr, interrupted};
+    const ParallelRun parallel{settings, options.workers, filter ? &*filter : nullptr,
+                               scans.get(), interrupted};
     final_ledger = parallel.run(*packets, streams, outlet);
     finished = true;
     outlet.rethrow();
@@ -172,12 +178,12 @@ void Extractor::Impl::take_in_all() {
   end_input();
 }
 
-const StreamEvent* Extractor::Impl::next(bool may_wait) {
+const ExtractorEvent* Extractor::Impl::next(bool may_wait) {
   check_outside();
   if (!outlet.queues()) throw std::logic_error("events go to the handler");
   Backoff backoff;
   for (;;) {
-    if (const StreamEvent* event = outlet.take()) return event;
+    if (const ExtractorEvent* event = outlet.take()) return event;
     if (finished || !packets) return nullptr;
     const SourceState state = step();
     if (state == SourceState::End) end_input();
@@ -230,9 +236,9 @@ void Extractor::set_handler(StreamHandler* handler) {
   impl_->outlet.set_handler(handler);
 }
 
-const StreamEvent* Extractor::next() { return impl_->next(true); }
+const ExtractorEvent* Extractor::next() { return impl_->next(true); }
 
-const StreamEvent* Extractor::poll() { return impl_->next(false); }
+const ExtractorEvent* Extractor::poll() { return impl_->next(false); }
 
 bool Extractor::ended() const { return impl_->finished && impl_->outlet.empty(); }
 

@@ -1,6 +1,7 @@
 #include "api/parallel_run.hpp"
 
 #include <unordered_map>
+#include <utility>
 
 #include "runtime/engine.hpp"
 #include "sinks/chain_reader.hpp"
@@ -15,8 +16,9 @@ constexpr std::uint64_t kExportMemory = std::uint64_t{64} << 20;
 
 class MessageTeller final : public MessageWriter {
  public:
-  MessageTeller(StreamTable& streams, EventOutlet& outlet, std::atomic<bool>& interrupted)
-      : streams_(streams), outlet_(outlet), interrupted_(interrupted) {}
+  MessageTeller(StreamTable& streams, EventOutlet& outlet, ScanWatch* scans,
+                std::atomic<bool>& interrupted)
+      : streams_(streams), outlet_(outlet), scans_(scans), interrupted_(interrupted) {}
 
   void write(std::vector<StreamMessage*>& messages, WriterInlet& inlet) override {
     for (StreamMessage* message : messages) {
@@ -29,8 +31,8 @@ class MessageTeller final : public MessageWriter {
   void finish() override {}
 
  private:
-  StreamEvent event_of(const StreamMessage& message, EventKind kind, TrackedStream& stream) {
-    StreamEvent event;
+  ExtractorEvent event_of(const StreamMessage& message, EventKind kind, TrackedStream& stream) {
+    ExtractorEvent event;
     event.kind = kind;
     event.stream = &stream;
     event.time = message.key.clock.time_since_epoch();
@@ -38,17 +40,28 @@ class MessageTeller final : public MessageWriter {
     return event;
   }
 
+  void tell_probe(const StreamMessage& message) {
+    if (scans_ == nullptr) return;
+    std::optional<ScanAlert> alert = scans_->add(message.key, message.record, message.probe);
+    if (!alert) return;
+    ExtractorEvent event;
+    event.time = message.key.clock.time_since_epoch();
+    event.packet = message.key.number;
+    outlet_.tell_scan(event, std::move(*alert));
+  }
+
   void tell(const StreamMessage& message) {
+    if (message.kind == StreamMessage::Kind::Probe) return tell_probe(message);
     TrackedStream& stream = stream_of(message);
     stream.final_record = &message.record;
     if (message.first) {
-      StreamEvent event = event_of(message, EventKind::Opened, stream);
+      ExtractorEvent event = event_of(message, EventKind::Opened, stream);
       outlet_.tell(event);
     }
     tell_direction(message, stream, Side::Originator);
     tell_direction(message, stream, Side::Responder);
     if (message.kind == StreamMessage::Kind::Close) {
-      StreamEvent event = event_of(message, EventKind::Closed, stream);
+      ExtractorEvent event = event_of(message, EventKind::Closed, stream);
       event.end_reason = static_cast<EndReason>(message.record.close);
       outlet_.tell(event);
       return;
@@ -79,7 +92,7 @@ class MessageTeller final : public MessageWriter {
     for (bool more = gaps.next(gap); more; more = gaps.next(gap)) {
       const auto before = static_cast<std::uint64_t>(gap.offset - at);
       at = tell_bytes(message, stream, from, bytes, at, before);
-      StreamEvent event = event_of(message, EventKind::Gap, stream);
+      ExtractorEvent event = event_of(message, EventKind::Gap, stream);
       event.from = from;
       event.offset = static_cast<std::uint64_t>(gap.offset);
       event.length = static_cast<std::uint64_t>(gap.length);
@@ -95,7 +108,7 @@ class MessageTeller final : public MessageWriter {
     while (count > 0) {
       const ByteView piece = bytes.take(count);
       if (piece.empty()) break;
-      StreamEvent event = event_of(message, EventKind::Data, stream);
+      ExtractorEvent event = event_of(message, EventKind::Data, stream);
       event.from = from;
       event.offset = static_cast<std::uint64_t>(at);
       event.data = piece;
@@ -108,6 +121,7 @@ class MessageTeller final : public MessageWriter {
 
   StreamTable& streams_;
   EventOutlet& outlet_;
+  ScanWatch* const scans_;
   std::atomic<bool>& interrupted_;
   std::unordered_map<std::uint64_t, TrackedStream*> open_;  // with messages yet to come
 };
@@ -121,7 +135,7 @@ Ledger ParallelRun::run(PacketSource& source, StreamTable& streams, EventOutlet&
   engine_settings.workers = workers;
   engine_settings.export_memory = kExportMemory;
   engine_settings.filter = filter;
-  MessageTeller teller(streams, outlet, interrupted);
+  MessageTeller teller(streams, outlet, scans, interrupted);
   Engine engine(engine_settings, {&source}, &teller);
   ThreadLauncher launcher;
   engine.run(launcher, kLookRound, [&](const Progress&) {

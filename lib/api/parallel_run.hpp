@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "api/event_outlet.hpp"
+#include "api/scan_watch.hpp"
 #include "api/settings.hpp"
 #include "io/bpf_filter.hpp"
 #include "io/packet_source.hpp"
@@ -17,6 +18,7 @@ struct ParallelRun {
   const ApiSettings& settings;
   unsigned workers;
   const BpfFilter* filter;  ///< may be nullptr
+  ScanWatch* scans;         ///< may be nullptr
   std::atomic<bool>& interrupted;
 
   /// To the end of the source, or until interrupted. Returns the ledger of all workers.

@@ -41,6 +41,7 @@ void check_numbers(const ExtractorOptions& o) {
   check_timeout("idle_timeout", o.idle_timeout);
   check_timeout("syn_timeout", o.syn_timeout);
   check_timeout("closed_timeout", o.closed_timeout);
+  check_timeout("scan_delay", o.scan_delay);
   if (o.max_flows < kFewestFlows || o.max_flows > kMostFlows) {
     refuse(fmt::format("max_flows is not from {} to {}", kFewestFlows, kMostFlows));
   }
@@ -98,6 +99,7 @@ ApiSettings settings_of(const ExtractorOptions& o) {
   tcp.overlap = known(overlap_policy_from_name(o.overlap), "overlap", o.overlap);
   tcp.deliver = known(value_named<DeliverWhen>(kDeliverNames, o.deliver), "deliver", o.deliver);
   tcp.urgent = known(value_named<UrgentMode>(kUrgentNames, o.urgent), "urgent", o.urgent);
+  if (o.scan_ports != 0) s.shard.probes = ReportProbes::Yes;
   if (o.depth != 0) {
     tcp.depth = static_cast<StreamOffset>(
         std::min<std::uint64_t>(o.depth, std::numeric_limits<StreamOffset>::max()));

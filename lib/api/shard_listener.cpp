@@ -1,5 +1,7 @@
 #include "api/shard_listener.hpp"
 
+#include <utility>
+
 namespace flowloom {
 
 namespace {
@@ -8,8 +10,8 @@ constexpr Side side_of(Direction d) { return static_cast<Side>(index_of(d)); }
 
 }  // namespace
 
-StreamEvent ShardListener::event_of(const EventKey& key, EventKind kind, ConsumerSlot slot) {
-  StreamEvent event;
+ExtractorEvent ShardListener::event_of(const EventKey& key, EventKind kind, ConsumerSlot slot) {
+  ExtractorEvent event;
   event.kind = kind;
   event.stream = &streams_.at(slot);
   event.time = key.clock.time_since_epoch();
@@ -27,14 +29,14 @@ Interest ShardListener::on_open(const EventKey& key, const ConnectionView& view,
     stream.key = std::make_unique<FlowKey>(flow_key_of(*packet_));
     by_key_[*stream.key] = &stream;
   }
-  StreamEvent event = event_of(key, EventKind::Opened, slot);
+  ExtractorEvent event = event_of(key, EventKind::Opened, slot);
   outlet_.tell(event);
   return Interest::Bytes;
 }
 
 void ShardListener::on_data(const EventKey& key, const ConnectionView&, ConsumerSlot& slot,
                             Direction d, StreamOffset offset, ByteView bytes) {
-  StreamEvent event = event_of(key, EventKind::Data, slot);
+  ExtractorEvent event = event_of(key, EventKind::Data, slot);
   event.from = side_of(d);
   event.offset = static_cast<std::uint64_t>(offset);
   event.data = bytes;
@@ -43,7 +45,7 @@ void ShardListener::on_data(const EventKey& key, const ConnectionView&, Consumer
 
 void ShardListener::on_gap(const EventKey& key, const ConnectionView&, ConsumerSlot& slot,
                            Direction d, const Gap& gap) {
-  StreamEvent event = event_of(key, EventKind::Gap, slot);
+  ExtractorEvent event = event_of(key, EventKind::Gap, slot);
   event.from = side_of(d);
   event.offset = static_cast<std::uint64_t>(gap.offset);
   event.length = static_cast<std::uint64_t>(gap.length);
@@ -53,7 +55,7 @@ void ShardListener::on_gap(const EventKey& key, const ConnectionView&, ConsumerS
 
 void ShardListener::on_urgent(const EventKey& key, const ConnectionView&, ConsumerSlot& slot,
                               Direction d, StreamOffset offset, std::uint8_t byte) {
-  StreamEvent event = event_of(key, EventKind::Urgent, slot);
+  ExtractorEvent event = event_of(key, EventKind::Urgent, slot);
   event.from = side_of(d);
   event.offset = static_cast<std::uint64_t>(offset);
   event.data = {&byte, 1};
@@ -62,7 +64,7 @@ void ShardListener::on_urgent(const EventKey& key, const ConnectionView&, Consum
 
 void ShardListener::on_end(const EventKey& key, const ConnectionView&, ConsumerSlot& slot,
                            Direction d) {
-  StreamEvent event = event_of(key, EventKind::Ended, slot);
+  ExtractorEvent event = event_of(key, EventKind::Ended, slot);
   event.from = side_of(d);
   outlet_.tell(event);
 }
@@ -77,10 +79,22 @@ void ShardListener::on_close(const EventKey& key, const ConnectionView& view,
   }
   view.describe(*record);
   stream.final_record = record;
-  StreamEvent event = event_of(key, EventKind::Closed, slot);
+  ExtractorEvent event = event_of(key, EventKind::Closed, slot);
   event.end_reason = static_cast<EndReason>(record->close);
   if (stream.key) by_key_.erase(*stream.key);
   outlet_.tell(event);
+}
+
+void ShardListener::on_probe(const EventKey& key, const ConnectionView& view, const Probe& probe) {
+  if (scans_ == nullptr) return;
+  ConnectionRecord record;
+  view.describe(record);
+  std::optional<ScanAlert> alert = scans_->add(key, record, probe);
+  if (!alert) return;
+  ExtractorEvent event;
+  event.time = key.clock.time_since_epoch();
+  event.packet = key.number;
+  outlet_.tell_scan(event, std::move(*alert));
 }
 
 TrackedStream* ShardListener::stream_of_packet() {
@@ -90,7 +104,7 @@ TrackedStream* ShardListener::stream_of_packet() {
 }
 
 void ShardListener::tracked(const Packet& recorded) {
-  StreamEvent event;
+  ExtractorEvent event;
   event.kind = EventKind::Packet;
   event.time = recorded.clock.time_since_epoch();
   event.packet = recorded.number;

@@ -4,6 +4,7 @@
 #include <unordered_map>
 
 #include "api/event_outlet.hpp"
+#include "api/scan_watch.hpp"
 #include "api/tracked_stream.hpp"
 #include "net/packet.hpp"
 #include "stream/consumer.hpp"
@@ -12,8 +13,9 @@ namespace flowloom {
 
 class ShardListener final : public StreamConsumer {
  public:
-  ShardListener(StreamTable& streams, EventOutlet& outlet, PacketEvents packets)
-      : streams_(streams), outlet_(outlet), packets_(packets) {}
+  /// `scans` may be nullptr.
+  ShardListener(StreamTable& streams, EventOutlet& outlet, PacketEvents packets, ScanWatch* scans)
+      : streams_(streams), outlet_(outlet), packets_(packets), scans_(scans) {}
 
   Interest on_open(const EventKey&, const ConnectionView&, ConsumerSlot&) override;
   void on_data(const EventKey&, const ConnectionView&, ConsumerSlot&, Direction, StreamOffset,
@@ -24,6 +26,7 @@ class ShardListener final : public StreamConsumer {
                  std::uint8_t) override;
   void on_end(const EventKey&, const ConnectionView&, ConsumerSlot&, Direction) override;
   void on_close(const EventKey&, const ConnectionView&, ConsumerSlot&) override;
+  void on_probe(const EventKey&, const ConnectionView&, const Probe&) override;
 
   /// With packet events: what is tracked next is this packet alone.
   void about_to_track(const Packet& packet) { packet_ = &packet; }
@@ -35,12 +38,13 @@ class ShardListener final : public StreamConsumer {
     std::size_t operator()(const FlowKey& key) const { return hash_of(key, HashSeed{}); }
   };
 
-  StreamEvent event_of(const EventKey& key, EventKind kind, ConsumerSlot slot);
+  ExtractorEvent event_of(const EventKey& key, EventKind kind, ConsumerSlot slot);
   TrackedStream* stream_of_packet();
 
   StreamTable& streams_;
   EventOutlet& outlet_;
   const PacketEvents packets_;
+  ScanWatch* const scans_;
   const Packet* packet_ = nullptr;
   ConnectionRecord closing_;  // of the connection that a handler is told the end of
   std::unordered_map<FlowKey, TrackedStream*, KeyHash> by_key_;

@@ -3,10 +3,10 @@
 namespace flowloom {
 
 SingleRun::SingleRun(const ApiSettings& settings, PacketEvents packets, const BpfFilter* filter,
-                     StreamTable& streams, EventOutlet& outlet)
+                     StreamTable& streams, EventOutlet& outlet, ScanWatch* scans)
     : packets_(packets),
       filter_(filter),
-      listener_(streams, outlet, packets),
+      listener_(streams, outlet, packets, scans),
       front_(settings.front),
       shard_(settings.shard, listener_) {
   // A packet's event comes behind those that it caused, and before those of the next one.

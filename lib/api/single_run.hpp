@@ -13,9 +13,9 @@ namespace flowloom {
 
 class SingleRun {
  public:
-  /// Reserves all memory. `filter` may be nullptr.
+  /// Reserves all memory. `filter` and `scans` may be nullptr.
   SingleRun(const ApiSettings& settings, PacketEvents packets, const BpfFilter* filter,
-            StreamTable& streams, EventOutlet& outlet);
+            StreamTable& streams, EventOutlet& outlet, ScanWatch* scans);
 
   /// Takes one burst of the source in, or finds that there is none.
   SourceState step(PacketSource& source);

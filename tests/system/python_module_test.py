@@ -17,7 +17,7 @@ import warnings
 
 import flowloom
 import python_oracles as oracles
-from support import ACK, PSH, SAMPLE, Checks, Talk, capture_of, scratch
+from support import ACK, PSH, RST, SAMPLE, SYN, Checks, Talk, capture_of, scratch
 
 
 def found_by(streams):
@@ -106,6 +106,21 @@ def raised(action):
     except Exception as error:  # pylint: disable=broad-except
         return type(error).__name__, str(error)
     return None, "nothing was raised"
+
+
+def check_scans(checks, folder):
+    talks = []
+    for port in range(1, 31):
+        one = Talk(5)
+        one.ports = 40000 + port, port
+        talks.append(one.say(1_600_000_000 + 0.01 * port, 0, SYN)
+                     .say(1_600_000_000.001 + 0.01 * port, 1, RST | ACK))
+    path = capture_of(folder / "scan.pcap", *talks)
+    scans = [e.scan for e in flowloom.events(path, scan_ports=10) if e.kind == "scan"]
+    checks.equal([("10.7.0.5", "ports", 11)],
+                 [(s["source"], s["across"], len(s["targets"])) for s in scans], "a port scan")
+    checks.equal(0, sum(e.kind == "scan" for e in flowloom.events(SAMPLE, scan_ports=10)),
+                 "and none where there is none")
 
 
 def check_linger(checks, folder):
@@ -298,6 +313,7 @@ def main():
         check_gaps(checks, folder)
         check_attributes(checks)
         check_linger(checks, folder)
+        check_scans(checks, folder)
         check_errors(checks, folder)
         check_threads(checks, folder)
         check_lock(checks, folder)

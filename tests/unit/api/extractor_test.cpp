@@ -32,7 +32,7 @@ const Lines kShortTalk = {"opened 10.0.0.1:40000 10.0.0.200:80",
 
 Lines all_of(Extractor& extractor) {
   Lines lines;
-  while (const StreamEvent* event = extractor.next()) lines.push_back(text_of(*event));
+  while (const ExtractorEvent* event = extractor.next()) lines.push_back(text_of(*event));
   return lines;
 }
 
@@ -170,7 +170,7 @@ TEST(ExtractorRun, InterruptedItClosesEverything) {
   class Interrupter final : public Recorder {
    public:
     explicit Interrupter(Extractor& extractor) : extractor_(extractor) {}
-    void on_event(const StreamEvent& event) override {
+    void on_event(const ExtractorEvent& event) override {
       Recorder::on_event(event);
       if (lines.size() == 10) extractor_.interrupt();
     }
@@ -221,7 +221,7 @@ TEST(ExtractorStream, KeepsBytesUntilTheyAreDoneWith) {
   extractor.finish();
   Lines lines;
   std::vector<std::size_t> fresh;
-  while (const StreamEvent* event = extractor.next()) {
+  while (const ExtractorEvent* event = extractor.next()) {
     if (event->kind != EventKind::Data) continue;
     lines.push_back(text_of(*event));
     fresh.push_back(event->fresh);
@@ -238,7 +238,7 @@ TEST(ExtractorStream, KeptBytesEndAtAGap) {
   extractor.finish();
   Lines lines;
   std::string at_gap;
-  while (const StreamEvent* event = extractor.next()) {
+  while (const ExtractorEvent* event = extractor.next()) {
     if (event->kind == EventKind::Data && event->from == Side::Originator) {
       lines.push_back(text_of(*event));
       event->stream->discard(1);
@@ -258,7 +258,7 @@ TEST(ExtractorStream, KeepsNoMoreThanTheLimit) {
   Extractor extractor(options);
   feed_all(extractor, Talk().open().up("P.", "abc").up("P.", "def").up("P.", "g").frames());
   Lines lines;
-  while (const StreamEvent* event = extractor.next()) {
+  while (const ExtractorEvent* event = extractor.next()) {
     if (event->kind != EventKind::Data) continue;
     lines.push_back(text_of(*event));
     event->stream->discard(0);
@@ -271,7 +271,7 @@ TEST(ExtractorStream, CollectsWhatIsWanted) {
   feed_all(extractor, Talk().open().up("P.", "ab").down("P.", "no").up("P.", "cd").down("P.", "yes")
                           .up("P.", "ef").frames());
   Lines lines;
-  while (const StreamEvent* event = extractor.next()) {
+  while (const ExtractorEvent* event = extractor.next()) {
     Stream& stream = *event->stream;
     if (event->kind == EventKind::Opened) stream.collect(Side::Responder, Collect::No);
     if (event->kind != EventKind::Data) continue;
@@ -289,7 +289,7 @@ TEST(ExtractorStream, StopsAndCarriesAWordOfItsUser) {
   extractor.finish();
   Lines lines;
   int word = 0;
-  while (const StreamEvent* event = extractor.next()) {
+  while (const ExtractorEvent* event = extractor.next()) {
     lines.push_back(text_of(*event));
     if (event->kind == EventKind::Opened) {
       EXPECT_EQ(event->stream->user(), nullptr);
@@ -305,12 +305,12 @@ TEST(ExtractorStream, StopsAndCarriesAWordOfItsUser) {
 TEST(ExtractorStream, InfoIsFinalWhenItClosed) {
   Extractor extractor;
   feed_all(extractor, short_talk().frames());
-  const StreamEvent* first = extractor.next();
+  const ExtractorEvent* first = extractor.next();
   ASSERT_NE(first, nullptr);
   const StreamInfo opened = first->stream->info();
   extractor.finish();
   StreamInfo closed;
-  while (const StreamEvent* event = extractor.next()) {
+  while (const ExtractorEvent* event = extractor.next()) {
     if (event->kind == EventKind::Closed) closed = event->stream->info();
   }
   EXPECT_EQ(opened.reason, EndReason::Open);
@@ -332,7 +332,7 @@ TEST(ExtractorPackets, EachIsToldBehindWhatItCaused) {
   frames.insert(frames.begin() + 3, PacketBuilder().protocol(17).build(frames[2].stamp));
   feed_all(extractor, frames);
   Lines lines;
-  while (const StreamEvent* event = extractor.next()) {
+  while (const ExtractorEvent* event = extractor.next()) {
     std::string line = text_of(*event);
     if (event->kind == EventKind::Packet) {
       line += event->stream == nullptr ? " nobody"
@@ -359,10 +359,44 @@ TEST(ExtractorPackets, EndPointsUsedAgainAreAnotherStream) {
   frames.back().stamp = frames[8].stamp + std::chrono::seconds{61};
   feed_all(extractor, frames);
   std::vector<std::uint64_t> ids;
-  while (const StreamEvent* event = extractor.next()) {
+  while (const ExtractorEvent* event = extractor.next()) {
     if (event->kind == EventKind::Packet) ids.push_back(event->stream->id());
   }
   EXPECT_EQ(ids, (std::vector<std::uint64_t>{1, 1, 1, 1, 1, 1, 1, 1, 1, 2}));
+}
+
+TEST(ExtractorScan, IsToldOnceForAnyNumberOfWorkers) {
+  std::vector<Frame> frames;
+  Timestamp clock = from_nanoseconds(1'600'000'000'000'000'000);
+  for (std::uint16_t port = 1; port <= 40; ++port) {
+    const Endpoint asker = endpoint4(9, static_cast<std::uint16_t>(50000 + port));
+    const Endpoint asked = endpoint4(200, port);
+    frames.push_back(PacketBuilder().from(asker).to(asked).seq(77).flags("S").build(clock));
+    frames.push_back(PacketBuilder().from(asked).to(asker).ack(78).flags("R.").build(clock));
+    clock += std::chrono::milliseconds{20};
+  }
+  const TemporaryFolder folder;
+  const std::string path = write_capture(folder, frames);
+  const Lines expected = {"scan syn across ports of 10.0.0.9 11 from 10.0.0.200:1"};
+  for (const unsigned workers : {1U, 3U}) {
+    ExtractorOptions options;
+    options.scan_ports = 10;
+    options.workers = workers;
+    options.max_flows = 4000;
+    Extractor run(options);
+    run.open({path});
+    Recorder recorder;
+    run.run(recorder);
+    std::erase_if(recorder.lines, [](const std::string& s) { return !s.starts_with("scan"); });
+    EXPECT_EQ(recorder.lines, expected) << workers << " workers";
+  }
+  ExtractorOptions options;
+  options.scan_ports = 10;
+  Extractor pull(options);
+  pull.open({path});
+  Lines lines = all_of(pull);
+  std::erase_if(lines, [](const std::string& s) { return !s.starts_with("scan"); });
+  EXPECT_EQ(lines, expected);
 }
 
 TEST(ExtractorMany, AreIndependent) {
@@ -464,7 +498,7 @@ TEST(ExtractorErrors, CallsThatMakeNoSense) {
 TEST(ExtractorErrors, WhatAHandlerThrowsEndsTheInput) {
   class Thrower final : public Recorder {
    public:
-    void on_event(const StreamEvent& event) override {
+    void on_event(const ExtractorEvent& event) override {
       Recorder::on_event(event);
       if (event.kind == EventKind::Data) throw std::domain_error("enough");
     }
@@ -488,7 +522,7 @@ TEST(ExtractorErrors, AHandlerMustNotCallItsExtractor) {
   class Caller final : public StreamHandler {
    public:
     explicit Caller(Extractor& extractor) : extractor_(extractor) {}
-    void on_event(const StreamEvent&) override {
+    void on_event(const ExtractorEvent&) override {
       EXPECT_THROW(extractor_.finish(), std::logic_error);
       EXPECT_THROW((void)extractor_.next(), std::logic_error);
       ++calls;
@@ -542,7 +576,7 @@ TEST(ExtractorLive, ListensToAnInterfaceOrSaysWhyNot) {
   ASSERT_FALSE(port.empty());
   Lines mine;
   std::uint64_t stream = 0;
-  while (const StreamEvent* event = extractor.next()) {
+  while (const ExtractorEvent* event = extractor.next()) {
     const std::string line = text_of(*event);
     if (event->kind == EventKind::Opened && line.ends_with(port)) stream = event->stream->id();
     if (event->stream->id() == stream) mine.push_back(line);

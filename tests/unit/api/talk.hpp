@@ -77,7 +77,7 @@ inline std::vector<CapturedFrame> captured(const std::vector<Frame>& frames) {
   return all;
 }
 
-inline std::string text_of(const StreamEvent& e) {
+inline std::string text_of(const ExtractorEvent& e) {
   const std::string who = e.from == Side::Originator ? "> " : "< ";
   const std::string at = std::to_string(e.offset);
   const std::string bytes(e.data.begin(), e.data.end());
@@ -98,6 +98,10 @@ inline std::string text_of(const StreamEvent& e) {
       return "closed " + std::string(name_of(e.end_reason));
     case EventKind::Packet:
       return "packet " + std::to_string(e.packet);
+    case EventKind::Scan:
+      return "scan " + std::string(e.scan->kind) + " across " + std::string(e.scan->across) +
+             " of " + e.scan->source.address_text() + " " +
+             std::to_string(e.scan->targets.size()) + " from " + e.scan->targets.front().text();
   }
   return {};
 }
@@ -107,14 +111,14 @@ using Lines = std::vector<std::string>;
 /// Writes down what it is told.
 class Recorder : public StreamHandler {
  public:
-  void on_event(const StreamEvent& event) override { lines.push_back(text_of(event)); }
+  void on_event(const ExtractorEvent& event) override { lines.push_back(text_of(event)); }
   Lines lines;
 };
 
 /// What became of each connection: end points -> bytes of both sides and gaps, and how it ended.
 class Summary : public StreamHandler {
  public:
-  void on_event(const StreamEvent& e) override {
+  void on_event(const ExtractorEvent& e) override {
     std::string& mine = open_[e.stream->id()];
     const std::size_t side = static_cast<std::size_t>(e.from);
     if (e.kind == EventKind::Data || e.kind == EventKind::Gap) {

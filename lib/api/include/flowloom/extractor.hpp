@@ -4,7 +4,7 @@
 //
 //   flowloom::Extractor extractor;
 //   extractor.open({"capture.pcap"});
-//   while (const flowloom::StreamEvent* event = extractor.next()) ...       pull
+//   while (const flowloom::ExtractorEvent* event = extractor.next()) ...       pull
 //   extractor.run(handler);                                                 run to the end
 //   extractor.feed(frame, stamp, flowloom::kLinkEthernet);                  push
 //
@@ -163,17 +163,28 @@ enum class EventKind : std::uint8_t {
   Urgent,  ///< with ExtractorOptions::urgent "oob": `data` is the byte, it stood before `offset`
   Ended,   ///< the side's FIN was reached: no byte of it follows
   Closed,  ///< the connection ended for `end_reason`; stream->info() is final
-  Packet   ///< with PacketEvents::Yes: a packet was taken in; after the events it caused
+  Packet,  ///< with PacketEvents::Yes: a packet was taken in; after the events it caused
+  Scan     ///< with ExtractorOptions::scan_ports: a host scans ports; `scan` has what is known
+};
+
+/// A host asked for more ports than ExtractorOptions::scan_ports. Told once per scan.
+struct ScanAlert {
+  EndPoint source;                  ///< its port is 0
+  std::string_view kind;            ///< what most of it is: syn, connect, fin, null, xmas, ...
+  std::string_view across;          ///< ports, hosts, both
+  std::vector<EndPoint> targets;    ///< what was asked for so far, in order
+  std::chrono::nanoseconds first{}; ///< stamps of the first and the last of them
+  std::chrono::nanoseconds last{};
 };
 
 /// An event. Views and the event itself are good until the handler returns, or the next call of
 /// next().
-struct StreamEvent {
+struct ExtractorEvent {
   EventKind kind = EventKind::Opened;
   Side from = Side::Originator;           ///< who sent it; of no meaning for Opened and Closed
   GapReason gap_reason = GapReason::Unknown;
   EndReason end_reason = EndReason::Open;
-  Stream* stream = nullptr;               ///< nullptr for a Packet that belongs to none
+  Stream* stream = nullptr;               ///< nullptr for a Scan, and for some Packets
   std::chrono::nanoseconds time{};        ///< packet clock when it was decided
   std::uint64_t packet = 0;               ///< number of the packet that decided it
   std::uint64_t offset = 0;               ///< of data[0] or the gap: 0 is the stream's first byte
@@ -183,6 +194,7 @@ struct StreamEvent {
   std::chrono::nanoseconds stamp{};       ///< Packet: as it was recorded
   std::uint32_t wire_length = 0;          ///< Packet: its length before it was snapped
   std::uint32_t link_type = 0;            ///< Packet: LINKTYPE_ number
+  const ScanAlert* scan = nullptr;        ///< Scan
 };
 
 /// Whether Packet events are told; then every packet is handled by itself, which is slower.
@@ -205,6 +217,8 @@ struct ExtractorOptions {
   std::string deliver = "arrival";      ///< arrival, acked
   std::string urgent = "inline";        ///< inline, oob, drop
   PacketEvents packets = PacketEvents::No;
+  std::uint32_t scan_ports = 0;         ///< distinct ports that are no scan yet; 0: none looked for
+  std::chrono::nanoseconds scan_delay = std::chrono::seconds{3};  ///< longest pause of a scan
 };
 
 /// How an interface is listened to.
@@ -251,7 +265,7 @@ class FLOWLOOM_API StreamHandler {
  public:
   virtual ~StreamHandler();
   /// What it throws ends the input: nothing more is told, and run(), feed() or finish() throws it.
-  virtual void on_event(const StreamEvent& event) = 0;
+  virtual void on_event(const ExtractorEvent& event) = 0;
 };
 
 class FLOWLOOM_API Extractor {
@@ -282,10 +296,10 @@ class FLOWLOOM_API Extractor {
 
   /// The next event, reading on where something was opened; nullptr at the end, or where more has
   /// to be fed. On an interface it waits for packets.
-  [[nodiscard]] const StreamEvent* next();
+  [[nodiscard]] const ExtractorEvent* next();
 
   /// Like next(), but never waits: nullptr where nothing is there now, unless ended().
-  [[nodiscard]] const StreamEvent* poll();
+  [[nodiscard]] const ExtractorEvent* poll();
 
   /// Whether the input has ended and every event was taken.
   [[nodiscard]] bool ended() const;

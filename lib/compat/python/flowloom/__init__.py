@@ -71,6 +71,8 @@ def events(*captures, iface=None, **options):
     269975
 
     `event.kind` is opened, data, gap, urgent, ended or closed; `event.stream` is a number that is
-    the same for all events of a connection; opened and closed events have an `info`.
+    the same for all events of a connection; opened and closed events have an `info`. With
+    scan_ports=N there are events of kind scan: a host asked for more than N ports within pauses of
+    scan_delay seconds; `event.scan` says who, how and what.
     """
     return EventIterator(_inputs(captures, iface), iface, options)

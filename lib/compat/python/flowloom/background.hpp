@@ -175,7 +175,7 @@ class Background {
   static void listen(Shared& shared) {
     constexpr std::chrono::milliseconds kPause{1};
     while (!shared.extractor.ended()) {
-      if (const StreamEvent* event = shared.extractor.poll()) {
+      if (const ExtractorEvent* event = shared.extractor.poll()) {
         shared.maker->on_event(*event);
       } else {
         shared.maker->flush();

@@ -235,8 +235,24 @@ const char* name_of_kind(EventKind kind) {
     case EventKind::Ended: return "ended";
     case EventKind::Closed: return "closed";
     case EventKind::Packet: return "packet";
+    case EventKind::Scan: return "scan";
   }
   return "";
+}
+
+py::object scan_of(const EventObject& e) {
+  if (e.event.scan == nullptr) return py::none();
+  const ScanAlert& scan = *e.event.scan;
+  py::list targets;
+  for (const EndPoint& target : scan.targets) targets.append(tuple_of(target));
+  py::dict d;
+  d["source"] = scan.source.address_text();
+  d["kind"] = text_of(scan.kind);
+  d["across"] = text_of(scan.across);
+  d["targets"] = targets;
+  d["first"] = seconds_of(scan.first);
+  d["last"] = seconds_of(scan.last);
+  return d;
 }
 
 void bind_event(py::module_& module) {
@@ -265,6 +281,7 @@ void bind_event(py::module_& module) {
           [](const EventObject& e) {
             return seconds_of(std::chrono::nanoseconds{e.event.time_ns});
           })
+      .def_property_readonly("scan", &scan_of)
       .def_property_readonly("time_ns", [](const EventObject& e) { return e.event.time_ns; })
       .def_property_readonly(
           "info", [](const EventObject& e) -> const StreamInfo* { return e.event.info.get(); },

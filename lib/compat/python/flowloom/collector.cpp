@@ -19,7 +19,7 @@ Collector::Collector(const ExtractorOptions& options, Keep keep)
 
 Collector::Step Collector::step(SteppedPacket& packet) {
   home_.check();
-  while (const StreamEvent* event = extractor_.poll()) {
+  while (const ExtractorEvent* event = extractor_.poll()) {
     take_in(*event);
     if (event->kind != EventKind::Packet) continue;
     packet.stamp_ns = event->stamp.count();
@@ -35,7 +35,7 @@ Collector::Step Collector::step(SteppedPacket& packet) {
 bool Collector::advance(std::size_t events, std::size_t bytes) {
   home_.check();
   for (; events > 0 && held_ <= bytes; --events) {
-    const StreamEvent* event = extractor_.poll();
+    const ExtractorEvent* event = extractor_.poll();
     if (event == nullptr) return !extractor_.ended();
     take_in(*event);
   }
@@ -45,13 +45,13 @@ bool Collector::advance(std::size_t events, std::size_t bytes) {
 void Collector::feed(const CapturedFrame& frame) {
   home_.check();
   extractor_.feed(frame);
-  while (const StreamEvent* event = extractor_.poll()) take_in(*event);
+  while (const ExtractorEvent* event = extractor_.poll()) take_in(*event);
 }
 
 void Collector::finish() {
   home_.check();
   extractor_.finish();
-  while (const StreamEvent* event = extractor_.poll()) take_in(*event);
+  while (const ExtractorEvent* event = extractor_.poll()) take_in(*event);
 }
 
 void Collector::remove(std::uint64_t id) {
@@ -72,13 +72,13 @@ void Collector::drop_content(std::uint64_t id) {
   stream.frames = {};
 }
 
-CollectedStream* Collector::find(const StreamEvent& event) {
+CollectedStream* Collector::find(const ExtractorEvent& event) {
   if (event.stream == nullptr) return nullptr;
   const auto found = streams_.find(event.stream->id());
   return found == streams_.end() ? nullptr : &found->second;
 }
 
-void Collector::take_in(const StreamEvent& event) {
+void Collector::take_in(const ExtractorEvent& event) {
   if (event.kind == EventKind::Opened) {
     streams_[event.stream->id()].info = event.stream->info();
     return;
@@ -105,7 +105,7 @@ void Collector::take_in(const StreamEvent& event) {
   }
 }
 
-void Collector::hold_packet(CollectedStream& stream, const StreamEvent& event) {
+void Collector::hold_packet(CollectedStream& stream, const ExtractorEvent& event) {
   stream.last_ns = event.stamp.count();
   ++stream.packet_count;
   if (keep_ != Keep::AllPackets) return;

@@ -101,9 +101,9 @@ class Collector {
   [[nodiscard]] const HomeProcess& home() const { return home_; }
 
  private:
-  void take_in(const StreamEvent& event);
-  void hold_packet(CollectedStream& stream, const StreamEvent& event);
-  CollectedStream* find(const StreamEvent& event);
+  void take_in(const ExtractorEvent& event);
+  void hold_packet(CollectedStream& stream, const ExtractorEvent& event);
+  CollectedStream* find(const ExtractorEvent& event);
 
   const Keep keep_;
   HomeProcess home_;

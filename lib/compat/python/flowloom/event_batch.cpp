@@ -11,22 +11,25 @@ constexpr std::size_t kBatchEvents = 2048;
 
 }  // namespace
 
-void EventBatchMaker::on_event(const StreamEvent& event) {
+void EventBatchMaker::on_event(const ExtractorEvent& event) {
   if (event.kind == EventKind::Packet) return;
   EventData& mine = batch_->events.emplace_back(EventData{.kind = event.kind,
                                                           .from = event.from,
                                                           .gap_reason = event.gap_reason,
-                                                          .stream = event.stream->id(),
+                                                          .stream =
+                                                              event.stream ? event.stream->id() : 0,
                                                           .time_ns = event.time.count(),
                                                           .offset = event.offset,
                                                           .length = event.length,
                                                           .at = batch_->bytes.size(),
                                                           .size = event.data.size(),
-                                                          .info = nullptr});
+                                                          .info = nullptr,
+                                                          .scan = nullptr});
   batch_->bytes.insert(batch_->bytes.end(), event.data.begin(), event.data.end());
   if (event.kind == EventKind::Opened || event.kind == EventKind::Closed) {
     mine.info = std::make_shared<const StreamInfo>(event.stream->info());
   }
+  if (event.kind == EventKind::Scan) mine.scan = std::make_shared<const ScanAlert>(*event.scan);
   const bool full = batch_->events.size() >= kBatchEvents || batch_->bytes.size() >= kBatchBytes;
   if (full) flush();
 }

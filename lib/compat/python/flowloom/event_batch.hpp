@@ -13,7 +13,7 @@
 
 namespace flowloom::python {
 
-/// A StreamEvent that owns what it shows.
+/// A ExtractorEvent that owns what it shows.
 struct EventData {
   EventKind kind;
   Side from;
@@ -25,6 +25,7 @@ struct EventData {
   std::size_t at;     ///< of its bytes in the batch
   std::size_t size;
   std::shared_ptr<const StreamInfo> info;  ///< Opened: as it began; Closed: final
+  std::shared_ptr<const ScanAlert> scan;
 };
 
 struct EventBatchData {
@@ -38,7 +39,7 @@ class EventBatchMaker final : public StreamHandler {
  public:
   explicit EventBatchMaker(std::shared_ptr<BatchQueue<EventBatch>> queue)
       : queue_(std::move(queue)), batch_(new_batch()) {}
-  void on_event(const StreamEvent& event) override;
+  void on_event(const ExtractorEvent& event) override;
   void flush();
 
  private:

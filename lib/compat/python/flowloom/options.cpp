@@ -41,6 +41,9 @@ constexpr Row kRows[] = {
      [](ExtractorOptions& o, py::handle v) { o.fragment_overlap = v.cast<std::string>(); }},
     {"checksum", [](ExtractorOptions& o, py::handle v) { o.checksum = v.cast<std::string>(); }},
     {"deliver", [](ExtractorOptions& o, py::handle v) { o.deliver = v.cast<std::string>(); }},
+    {"scan_ports",
+     [](ExtractorOptions& o, py::handle v) { o.scan_ports = v.cast<std::uint32_t>(); }},
+    {"scan_delay", [](ExtractorOptions& o, py::handle v) { o.scan_delay = duration_of(v); }},
     {"urgent", [](ExtractorOptions& o, py::handle v) { o.urgent = v.cast<std::string>(); }},
 };
 

@@ -16,7 +16,7 @@ bool has_content(const StreamInfo& info) {
 
 }  // namespace
 
-void StreamBatchMaker::on_event(const StreamEvent& event) {
+void StreamBatchMaker::on_event(const ExtractorEvent& event) {
   const auto side = static_cast<std::size_t>(event.from);
   switch (event.kind) {
     case EventKind::Data: {
@@ -37,6 +37,7 @@ void StreamBatchMaker::on_event(const StreamEvent& event) {
     case EventKind::Opened:
     case EventKind::Urgent:
     case EventKind::Packet:
+    case EventKind::Scan:
       break;
   }
 }
@@ -51,7 +52,7 @@ StreamBatchMaker::Gathering& StreamBatchMaker::gathering_of(Stream& stream) {
   return *gathering;
 }
 
-void StreamBatchMaker::on_end(const StreamEvent& event) {
+void StreamBatchMaker::on_end(const ExtractorEvent& event) {
   Gathering& gathering = gathering_of(*event.stream);
   gathering.ended[static_cast<std::size_t>(event.from)] = true;
   if (!gathering.ended[0] || !gathering.ended[1]) return;
@@ -62,7 +63,7 @@ void StreamBatchMaker::on_end(const StreamEvent& event) {
   hand_over(std::move(info), &gathering);
 }
 
-void StreamBatchMaker::on_close(const StreamEvent& event) {
+void StreamBatchMaker::on_close(const ExtractorEvent& event) {
   auto* gathering = static_cast<Gathering*>(event.stream->user());
   if (gathering == &handed_over_) return;
   StreamInfo info = event.stream->info();

@@ -47,7 +47,7 @@ class StreamBatchMaker final : public StreamHandler {
  public:
   StreamBatchMaker(Streams wanted, HandOver when, std::shared_ptr<BatchQueue<StreamBatch>> queue)
       : wanted_(wanted), when_(when), queue_(std::move(queue)), batch_(new_batch()) {}
-  void on_event(const StreamEvent& event) override;
+  void on_event(const ExtractorEvent& event) override;
   void flush();
 
  private:
@@ -60,8 +60,8 @@ class StreamBatchMaker final : public StreamHandler {
 
   StreamBatch new_batch();
   Gathering& gathering_of(Stream& stream);
-  void on_end(const StreamEvent& event);
-  void on_close(const StreamEvent& event);
+  void on_end(const ExtractorEvent& event);
+  void on_close(const ExtractorEvent& event);
   void hand_over(StreamInfo info, Gathering* gathering);
 
   const Streams wanted_;
