@@ -19,12 +19,35 @@ ExtractorEvent ShardListener::event_of(const EventKey& key, EventKind kind, Cons
   return event;
 }
 
+TrackedStream* ShardListener::guess(const Packet& packet) {
+  if (packet.verdict != Verdict::Tcp) return nullptr;
+  const std::uint32_t slot = guesses_[packet.flow_hash % kGuesses];
+  return streams_.has(slot) ? &streams_.at(slot) : nullptr;
+}
+
+void ShardListener::prefetch(const Burst& burst) {
+  burst_ = &burst;
+  for (std::uint32_t i = 0; i < burst.size; ++i) {
+    if (const TrackedStream* stream = guess(burst.packets[i])) __builtin_prefetch(stream, 1);
+  }
+  for (std::uint32_t i = 0; i < burst.size; ++i) {
+    if (const TrackedStream* stream = guess(burst.packets[i])) __builtin_prefetch(stream->user, 1);
+  }
+}
+
+void ShardListener::remember_flow(const EventKey& key, std::uint32_t slot) {
+  if (burst_ == nullptr || burst_->size == 0) return;
+  const std::uint64_t place = key.number - burst_->packets[0].number;
+  if (place < burst_->size) guesses_[burst_->packets[place].flow_hash % kGuesses] = slot;
+}
+
 Interest ShardListener::on_open(const EventKey& key, const ConnectionView& view,
                                 ConsumerSlot& slot) {
   TrackedStream& stream = streams_.take();
   stream.view = &view;
   stream.handle = view.handle();
   slot = stream.slot;
+  remember_flow(key, slot);
   if (packets_ == PacketEvents::Yes) {
     stream.key = std::make_unique<FlowKey>(flow_key_of(*packet_));
     by_key_[*stream.key] = &stream;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <unordered_map>
+#include <vector>
 
 #include "api/event_outlet.hpp"
 #include "api/scan_watch.hpp"
@@ -28,6 +29,11 @@ class ShardListener final : public StreamConsumer {
   void on_close(const EventKey&, const ConnectionView&, ConsumerSlot&) override;
   void on_probe(const EventKey&, const ConnectionView&, const Probe&) override;
 
+  /// Fetches the streams that the packets of a burst are likely to belong to, and what their users
+  /// hang on them: otherwise each event waits for both (a tenth of the time for 200,000 streams).
+  /// The burst stays where it is while it is tracked.
+  void prefetch(const Burst& burst);
+
   /// With packet events: what is tracked next is this packet alone.
   void about_to_track(const Packet& packet) { packet_ = &packet; }
   /// It was tracked; `recorded` is the packet as it came from the source.
@@ -38,6 +44,8 @@ class ShardListener final : public StreamConsumer {
     std::size_t operator()(const FlowKey& key) const { return hash_of(key, HashSeed{}); }
   };
 
+  [[nodiscard]] TrackedStream* guess(const Packet& packet);
+  void remember_flow(const EventKey& key, std::uint32_t slot);
   ExtractorEvent event_of(const EventKey& key, EventKind kind, ConsumerSlot slot);
   TrackedStream* stream_of_packet();
 
@@ -46,6 +54,10 @@ class ShardListener final : public StreamConsumer {
   const PacketEvents packets_;
   ScanWatch* const scans_;
   const Packet* packet_ = nullptr;
+  /// By bits of the flow's hash, the slot of the stream that began last; only a guess.
+  static constexpr std::size_t kGuesses = std::size_t{1} << 18;
+  std::vector<std::uint32_t> guesses_ = std::vector<std::uint32_t>(kGuesses);
+  const Burst* burst_ = nullptr;
   ConnectionRecord closing_;  // of the connection that a handler is told the end of
   std::unordered_map<FlowKey, TrackedStream*, KeyHash> by_key_;
 };

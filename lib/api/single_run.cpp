@@ -26,6 +26,7 @@ SourceState SingleRun::step(PacketSource& source) {
   if (packets_ == PacketEvents::Yes) {
     track_one(burst_, recorded);
   } else {
+    listener_.prefetch(burst_);
     shard_.track(burst_);
   }
   front_.release(burst_.packets[burst_.size - 1].number);

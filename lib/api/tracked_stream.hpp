@@ -58,6 +58,7 @@ class StreamTable {
  public:
   TrackedStream& take();
   void give_back(TrackedStream& stream);
+  [[nodiscard]] bool has(std::uint32_t slot) const { return slot < made_; }
   TrackedStream& at(std::uint32_t slot) { return chunks_[slot / kChunk][slot % kChunk]; }
 
  private:
