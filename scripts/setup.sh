@@ -56,6 +56,7 @@ iproute2 ethtool                   # virtual links of the live tests
 gzip xz-utils zstd lz4             # made captures in every compression
 libnids1.21 binutils               # what the drop-in is held against
 python3-scapy python3-dpkt         # second opinions on the Python module (GPL, BSD)
+dsniff tcpslice                    # programs that run on it
 LIST
       ;;
     sample) cat <<'LIST'

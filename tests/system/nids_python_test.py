@@ -14,12 +14,10 @@ HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE / "nids")]
 import support  # noqa: E402
 import traffic  # noqa: E402
+from talks import ACK, CLIENT, CLOSING, PORTS, SERVER, URG, conversation, write  # noqa: E402
 from nids_test import PYTHON, sanitizer_of  # noqa: E402
 
-FIN, SYN, RST, PSH, ACK, URG = 1, 2, 4, 8, 16, 32
-CLIENT, SERVER = bytes([10, 1, 1, 101]), bytes([10, 1, 1, 1])
 ENDS = (("10.1.1.101", 3177), ("10.1.1.1", 80))
-PORTS = (3177, 80)
 
 # The program of the article that many pynids users began with, in Python 3.
 ARTICLE = """
@@ -56,41 +54,7 @@ ARTICLE_LINES = {(3177, 476, 435), (3188, 574, 4601), (3189, 597, 8566), (3190, 
                  (3199, 632, 10990), (3200, 637, 191777)}
 
 
-def conversation(pieces, ending=(), ports=PORTS):
-    """Packets of a conversation; pieces are (side, bytes), flags of their own as a third."""
-    ends = (CLIENT, SERVER)
-    seq = [1000, 9000]
-    packets = []
-
-    def send(side, flags, payload=b"", **more):
-        other = 1 - side
-        segment = traffic.tcp(ends[side], ends[other], ports[::1 - 2 * side], seq[side],
-                              seq[other] if flags & ACK else 0, flags, payload, **more)
-        packets.append(traffic.ip(ends[side], ends[other], 6, segment, len(packets)))
-        seq[side] += len(payload) + (1 if flags & (SYN | FIN) else 0)
-
-    send(0, SYN)
-    send(1, SYN | ACK)
-    send(0, ACK)
-    for side, payload, *more in pieces:
-        send(side, ACK | PSH, payload, **(more[0] if more else {}))
-    for side, flags in ending:
-        send(side, flags)
-    return packets
-
-
-CLOSING = ((0, FIN | ACK), (1, ACK), (1, FIN | ACK), (0, ACK))
 TALK = [(0, b"GET / HTTP/1.0\r\n\r\n"), (1, b"HTTP/1.0 200 OK\r\n"), (1, b"\r\nhello")]
-
-
-def write(folder, name, packets):
-    path = os.path.join(folder, name)
-    with open(path, "wb") as out:
-        out.write(traffic.file_header(1))
-        for number, packet in enumerate(packets):
-            out.write(traffic.record(1_600_000_000 + number, 250_000,
-                                     traffic.ETHERNET + b"\10\0" + packet))
-    return path
 
 
 class Follower:
