@@ -137,6 +137,18 @@ def test_hostile(checks, libraries, folder):
                         f"wild capture {seed} {options}: {events[-1]} {said}")
 
 
+def test_threads(checks, libraries, folder):
+    """libnids' own threads show times and headers of other packets: ours are held against one."""
+    path = os.path.join(folder, "threads.pcap")
+    traffic.write(path, 11, 60, wild=False)
+    for options in ([], ["drive=dispatch"], ["drive=next"]):
+        alone, _ = libraries.events(libraries.ours, path, options)
+        for limit in (1, 20000):
+            threads = ["multiproc=1", f"queue_limit={limit}"]
+            both, said = libraries.events(libraries.ours, path, options + threads)
+            checks.equal(alone, both, f"{options + threads} {said}")
+
+
 def test_interface(checks, libraries):
     text = subprocess.run(["readelf", "-Wd", libraries.ours], capture_output=True, check=True,
                           text=True).stdout
@@ -166,6 +178,7 @@ def main():
         test_interface(checks, libraries)
         work = [*random_captures(folder, WAYS), *repacked(folder), *real_captures()]
         compare_all(checks, libraries, work)
+        test_threads(checks, libraries, folder)
         test_hostile(checks, libraries, folder)
     checks.finish()
 

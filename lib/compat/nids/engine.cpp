@@ -46,13 +46,13 @@ Tracker::Settings tracker_settings(const HashSeed& seed, Rules rules) {
                            ? 0
                            : static_cast<std::uint32_t>(
                                  static_cast<std::uint64_t>(wanted) * kShareUsed / kShareOf + 1);
-  return {
-      streams,
-      seed,
-      rules,
-      {static_cast<std::uint32_t>(std::clamp(nids_params.scan_num_hosts, 0, 1 << 20)),
-       static_cast<std::uint32_t>(std::clamp(nids_params.scan_num_ports, 0, kScanPortsMax)),
-       nids_params.scan_delay, rules == Rules::Exact ? ScanDelay::Honoured : ScanDelay::Ignored}};
+  return {streams,
+          seed,
+          rules,
+          {static_cast<std::uint32_t>(std::clamp(nids_params.scan_num_hosts, 0, 1 << 20)),
+           static_cast<std::uint32_t>(std::clamp(nids_params.scan_num_ports, 0, kScanPortsMax)),
+           nids_params.scan_delay, rules == Rules::Exact ? ScanDelay::Honoured : ScanDelay::Ignored,
+           seed}};
 }
 
 /// Where flowloom's decoder finds IPv4 with TCP: behind any tags, tunnels and link types it knows.
@@ -244,17 +244,25 @@ void hand_over(u_char* engine, const pcap_pkthdr* header, const u_char* data) {
 }
 }  // namespace
 
+bool Engine::is_live() { return nids::is_live(); }
+
 int Engine::dispatch(int count) {
+  stopped_ = false;
+  if (nids_params.multiproc != 0) return run_threads(count);
   if (reads_file_) return run_ahead(count);
   return pcap_dispatch(pcap_, count, hand_over, reinterpret_cast<u_char*>(this));
 }
 
 int Engine::loop() {
+  stopped_ = false;
+  if (nids_params.multiproc != 0) return run_threads(0);
   if (reads_file_) return run_ahead(0);
   return pcap_loop(pcap_, -1, hand_over, reinterpret_cast<u_char*>(this));
 }
 
 bool Engine::next() {
+  stopped_ = false;
+  if (nids_params.multiproc != 0) return run_threads(1) == 1;
   if (reads_file_) return run_ahead(1) == 1;
   pcap_pkthdr header{};
   const u_char* const data = pcap_next(pcap_, &header);

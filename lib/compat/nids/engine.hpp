@@ -3,6 +3,7 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <cstdint>
 #include <memory>
 
@@ -84,6 +85,9 @@ class Engine {
   void process_datagram(const Datagram& datagram, Timestamp stamp);
   void take_udp(const Datagram& datagram);
   [[nodiscard]] int run_ahead(int count);
+  [[nodiscard]] int run_threads(int count);
+  [[nodiscard]] bool goes_on(int got) const;
+  [[nodiscard]] static bool is_live();
 
   Program& program_;
   pcap_t* pcap_;
@@ -98,7 +102,7 @@ class Engine {
   bool by_pcap_;     ///< of it, the rest is libpcap's
   bool usable_ = false;
   bool busy_ = false;
-  bool stopped_ = false;
+  std::atomic<bool> stopped_ = false;  ///< by a callback, maybe of another thread
   bool filters_ = false;
   bpf_program filter_{};
   std::uint32_t ahead_ = 0;  ///< packets in burst_

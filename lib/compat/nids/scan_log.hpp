@@ -1,12 +1,15 @@
-// libnids' port-scan detection: too many different ports asked for by one host. Bounded by
-// nids_params alone: scan_num_hosts buckets of a few hosts each.
+// Port-scan detection as nids_params asks for it: too many different ports asked for by one host.
+// By libnids' rules, bounded by scan_num_hosts buckets of a few hosts each, or by flowloom's own
+// detector, whose counts age on packet time.
 #pragma once
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "base/time.hpp"
+#include "inspect/scan_detector.hpp"
 
 namespace flowloom::nids {
 
@@ -28,11 +31,12 @@ struct ScanHost {
 };
 static_assert(sizeof(ScanHost) == 40);
 
-/// Ignored: counts never age, as in libnids, where the test for it cannot be true.
+/// Ignored: counts never age, as in libnids, where the test for it cannot be true. Honoured: a host
+/// that pauses for longer begins anew.
 enum class ScanDelay : std::uint8_t { Ignored, Honoured };
 
 /// One packet without ACK, addresses in network order.
-struct ScanProbe {
+struct ScanQuestion {
   std::uint32_t source;
   std::uint32_t target;
   std::uint16_t port;
@@ -47,13 +51,14 @@ class ScanLog {
     std::uint32_t ports;    ///< scan_num_ports
     int delay_ms;           ///< scan_delay
     ScanDelay delay;
+    HashSeed seed;
   };
 
   explicit ScanLog(const Settings& settings);
 
   /// The host that has now asked for too many ports, or null. Its ports are forgotten by the next
   /// call for it, so it is to be reported at once.
-  const ScanHost* add(const ScanProbe& probe);
+  const ScanHost* add(const ScanQuestion& asked);
 
  private:
   static constexpr std::uint32_t kHostsPerBucket = 10;
@@ -61,17 +66,20 @@ class ScanLog {
   struct Host {
     ScanHost shown{};
     std::uint64_t touched = 0;
-    Timestamp last{};
     bool alarmed = false;  ///< its ports were reported and are to be forgotten
     std::unique_ptr<ScanPacket[]> packets;
   };
 
-  Host& host_of(const ScanProbe& probe);
-  [[nodiscard]] bool is_stale(const Host& host, Timestamp clock) const;
+  Host& host_of(std::uint32_t source);
+  const ScanHost* add_ageing(const ScanQuestion& asked);
 
   Settings settings_;
   std::uint64_t touches_ = 0;
   std::vector<std::vector<Host>> buckets_;
+  std::optional<ScanDetector> detector_;  // Honoured
+  Timestamp clock_ = kTimeMin;            // of the latest question
+  ScanHost shown_{};                      // its last alarm
+  std::vector<ScanPacket> shown_packets_;
 };
 
 }  // namespace flowloom::nids

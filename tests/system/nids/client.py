@@ -13,6 +13,7 @@ NAME is an integer field of nids_params, or one of
   checksums  0: none are looked at
   ends       close, free: what a callback does with the stream in its third DATA event
   exact      1: flowloom's exact rules (through the environment)
+  show       1: a line "EVENT HALF COUNT_NEW COUNT BYTES" instead of every field
 """
 import ctypes as c
 import os
@@ -111,6 +112,16 @@ class Client:
             seen.server.collect_urg += 1
             seen.client.collect_urg += 1
 
+    def show(self, seen):
+        name, half = ("C", seen.client) if seen.client.count_new else ("S", seen.server)
+        if seen.state != 2:
+            self.say(EVENTS[seen.state])
+        elif half.count_new_urg:
+            self.say("URGENT", name, half.urgdata)
+        else:
+            self.say("DATA", name, half.count_new, half.count,
+                     c.string_at(half.data, half.count - half.offset).decode("latin1"))
+
     def tcp(self, name, what):
         def callback(stream, param):
             seen = stream.contents
@@ -118,12 +129,19 @@ class Client:
             if seen.state == 1:
                 param[0] = len(self.events) + 1
                 self.events[param[0]] = 0
+                if self.options.get("show") == "1":
+                    self.say("JUST_EST")
+                    self.collect(seen, what)
+                    return
                 self.say(ends, name, "JUST_EST ts", seen.ts, "C:", half_text(seen.client), "S:",
                          half_text(seen.server))
                 self.collect(seen, what)
                 return
-            self.say(ends, name, EVENTS[seen.state], "C:", half_text(seen.client), "S:",
-                     half_text(seen.server))
+            if self.options.get("show") == "1":
+                self.show(seen)
+            else:
+                self.say(ends, name, EVENTS[seen.state], "C:", half_text(seen.client), "S:",
+                         half_text(seen.server))
             if seen.state != 2:
                 return
             self.events[param[0]] += 1
