@@ -56,6 +56,38 @@ TEST(Defragmenter, TinyFragmentsInReverseWithASplitTcpHeader) {
   EXPECT_EQ(feeder.defragmenter.counters().overlaps, 0U);
 }
 
+TEST(Defragmenter, ForgetsADatagramByItsKey) {
+  const Datagram4 d(40);
+  Feeder feeder;
+  EXPECT_TRUE(feeder.add(d.fragment({0, 8, More::Yes})).held());
+  FragmentKey key{};
+  key.source = IpAddress::v4(kAddressA4.data());
+  key.destination = IpAddress::v4(kAddressB4.data());
+  key.identification = 8;
+  key.version = 4;
+  key.protocol = 6;
+  feeder.defragmenter.forget(key);
+  EXPECT_EQ(feeder.defragmenter.open_datagrams(), 1U);
+  key.identification = 7;
+  feeder.defragmenter.forget(key);
+  EXPECT_EQ(feeder.defragmenter.open_datagrams(), 0U);
+  EXPECT_EQ(feeder.defragmenter.counters().discarded, 1U);
+  EXPECT_TRUE(feeder.add(d.fragment({8, 32, More::No})).held());
+}
+
+TEST(Defragmenter, CountsThePiecesThatAFragmentLiesOver) {
+  const Datagram4 d(80);
+  Feeder feeder;
+  for (const std::uint32_t at : {0U, 16U, 32U}) {
+    EXPECT_TRUE(feeder.add(d.fragment({at, 16, More::Yes})).held());
+    EXPECT_EQ(feeder.defragmenter.overlapped_pieces(), 0U);
+  }
+  EXPECT_TRUE(feeder.add(d.fragment({8, 32, More::Yes})).held());
+  EXPECT_EQ(feeder.defragmenter.overlapped_pieces(), 3U);
+  EXPECT_TRUE(feeder.add(d.fragment({56, 8, More::Yes})).held());
+  EXPECT_EQ(feeder.defragmenter.overlapped_pieces(), 0U);
+}
+
 TEST(Defragmenter, DatagramIsDecodedLikeAnUnfragmentedOne) {
   const Datagram4 d(200, {.options = {7, 7, 4, 0, 0, 0, 0, 0}, .flags = 0x4000});
   Feeder feeder;
