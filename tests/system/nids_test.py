@@ -149,6 +149,14 @@ def test_threads(checks, libraries, folder):
             checks.equal(alone, both, f"{options + threads} {said}")
 
 
+def test_limits(checks, libraries, folder):
+    """Numbers of streams that no machine has room for are refused or taken, not the end."""
+    path = os.path.join(folder, "0.pcap")
+    for streams in (-5, 2_147_483_647):
+        events, said = libraries.events(libraries.ours, path, [f"n_tcp_streams={streams}"])
+        checks.equal("status 0", events[-1], f"{streams} streams {said}")
+
+
 def test_interface(checks, libraries):
     text = subprocess.run(["readelf", "-Wd", libraries.ours], capture_output=True, check=True,
                           text=True).stdout
@@ -178,6 +186,7 @@ def main():
         test_interface(checks, libraries)
         work = [*random_captures(folder, WAYS), *repacked(folder), *real_captures()]
         compare_all(checks, libraries, work)
+        test_limits(checks, libraries, folder)
         test_threads(checks, libraries, folder)
         test_hostile(checks, libraries, folder)
     checks.finish()

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <new>
 #include <optional>
 
 #include "compat/nids/ip_rules.hpp"
@@ -86,9 +87,15 @@ void warn(IpVerdict verdict, const std::uint8_t* packet, std::uint32_t captured)
 std::unique_ptr<Engine> Engine::open(Program& program) {
   pcap_t* const pcap = open_capture();
   if (pcap == nullptr) return nullptr;
-  std::unique_ptr<Engine> engine(new Engine(program, pcap));
-  engine->usable_ = engine->set_up();
-  return engine;
+  try {
+    std::unique_ptr<Engine> engine(new Engine(program, pcap));
+    engine->usable_ = engine->set_up();
+    return engine;
+  } catch (const std::bad_alloc&) {  // n_tcp_streams is the program's choice
+    if (pcap != nids_params.pcap_desc) pcap_close(pcap);
+    set_error("out of memory");
+    return nullptr;
+  }
 }
 
 bool Engine::set_up() {
