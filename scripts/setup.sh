@@ -112,6 +112,23 @@ keep_nginx_off() {
   fi
 }
 
+# A CouchDB for the test of the writer couchdb, where Node.js is at hand. Without it that test has a
+# server of its own alone, so a failure here is none of the setup.
+install_pouchdb() {
+  case " ${groups:-test} " in
+    *" test "*) ;;
+    *) return 0 ;;
+  esac
+  folder=${XDG_CACHE_HOME:-$HOME/.cache}/flowloom/npm
+  if [ "$check_only" = yes ] || [ -x "$folder/node_modules/.bin/pouchdb-server" ] ||
+      ! command -v npm >/dev/null 2>&1; then
+    return 0
+  fi
+  echo "setup: installing pouchdb-server into $folder"
+  npm install --prefix "$folder" --no-audit --no-fund --ignore-scripts --loglevel=error \
+    pouchdb-server@4.2.0 || echo "setup: no pouchdb-server" >&2
+}
+
 check_only=no
 groups=
 for argument in "$@"; do
@@ -140,6 +157,7 @@ fi
 missing=$(missing_of $wanted | sort -u)
 
 if [ -z "$missing" ]; then
+  install_pouchdb
   echo "setup: nothing to install"
   exit 0
 fi
@@ -159,4 +177,5 @@ $as_root env DEBIAN_FRONTEND=noninteractive \
   apt-get -q -y install --no-install-recommends $missing
 # shellcheck disable=SC2086
 keep_nginx_off $missing
+install_pouchdb
 echo "setup: done"

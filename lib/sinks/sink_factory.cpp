@@ -114,9 +114,10 @@ void make_couchdb(const SinkSettings& settings, std::string_view url, SinkSet& s
   std::filesystem::create_directories(path, ignored);
   Descriptor folder(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!folder.valid()) return fail(set, path, errno);
-  CouchdbSettings couchdb{.content_max = settings.couchdb_content,
-                          .sha256 = settings.sha256,
-                          .pace = settings.pace};
+  CouchdbSettings couchdb;
+  couchdb.content_max = settings.couchdb_content;
+  couchdb.sha256 = settings.sha256;
+  couchdb.pace = settings.pace;
   couchdb.spool.url = url;
   set.sinks.push_back(std::make_unique<CouchdbSink>(std::move(folder), couchdb));
 }

@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """The writer couchdb against an HTTP server that speaks the part of CouchDB's reference that it
 uses: PUT /db, POST /db/_bulk_docs. The server is this test's own; it can be away, busy, stingy and
-hostile, which a real one cannot be made to be. Where COUCHDB_URL names a real one (CouchDB, or
-npm's pouchdb-server), the documents are written there as well and read back.
+hostile, which a real one cannot be made to be. The documents are written to a real one as well,
+and read back: to that which COUCHDB_URL names, or to npm's pouchdb-server where scripts/setup.sh
+could install it. The last lines say which it was.
 usage: couchdb_test.py FLOWLOOM GENERATOR
 """
 import base64
@@ -11,9 +12,12 @@ import http.server
 import json
 import os
 import pathlib
+import shutil
 import socket
+import subprocess
 import sys
 import threading
+import time
 import urllib.request
 import uuid
 
@@ -167,9 +171,7 @@ def check_faults(checks, flowloom, folder, capture):
 
 def check_away(checks, flowloom, folder, capture):
     """No server: everything waits on disk; a later run with a server delivers it."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     spool = folder / "spool"
     ran = write(flowloom, capture, folder / "away", f"http://127.0.0.1:{port}/late",
                 "--couchdb-spool", spool)
@@ -207,6 +209,44 @@ def check_real(checks, flowloom, folder, capture, base):
     check_documents(checks, documents, folder / "real", "real")
 
 
+@contextlib.contextmanager
+def real_server(folder):
+    """The URL of a real server, or None; it starts while other checks run."""
+    if url := os.environ.get("COUCHDB_URL"):
+        yield url
+        return
+    cache = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache")
+    program = shutil.which("pouchdb-server") or \
+        shutil.which(cache / "flowloom/npm/node_modules/.bin/pouchdb-server")
+    if program is None:
+        yield None
+        return
+    folder.mkdir()
+    port = free_port()
+    process = subprocess.Popen([program, "--in-memory", "--port", str(port)], cwd=folder,
+                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.kill()
+        process.wait()
+
+
+def answers(url):
+    """Waits for a server that starts."""
+    for _ in range(150):
+        with contextlib.suppress(OSError), urllib.request.urlopen(url):
+            return True
+        time.sleep(0.1)
+    return False
+
+
+def free_port():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
 def main():
     checks, flowloom = Checks(), Command(sys.argv[1])
     with scratch() as name:
@@ -218,13 +258,15 @@ def main():
             talk.say(2, 0, ACK | PSH, bytes([n, 0, 255, 34, 92, 10]) * 200)
             talk.say(3, 1, ACK | PSH, b"\"}]" * 300)
         capture = capture_of(folder / "talks.pcap", *talks)
-        check_plain(checks, flowloom, folder, capture)
-        check_plain(checks, flowloom, folder / "sample", SAMPLE)
-        check_faults(checks, flowloom, folder, capture)
-        check_away(checks, flowloom, folder, capture)
-        check_mistakes(checks, flowloom, folder)
-        if base := os.environ.get("COUCHDB_URL"):
-            check_real(checks, flowloom, folder, capture, base)
+        with real_server(folder / "server") as real:
+            check_plain(checks, flowloom, folder, capture)
+            check_plain(checks, flowloom, folder / "sample", SAMPLE)
+            check_faults(checks, flowloom, folder, capture)
+            check_away(checks, flowloom, folder, capture)
+            check_mistakes(checks, flowloom, folder)
+            if real is not None and checks.that(answers(real), f"{real} answers"):
+                check_real(checks, flowloom, folder, capture, real)
+        print(f"a real server: {real}")
     checks.finish()
 
 
