@@ -44,6 +44,7 @@ int live_command(std::span<char* const> arguments) {
       ->option_text("S")->check(CLI::Range(0.0, kLongestRun));
   app.add_option("--packets", kernel.packets_max, "Packets to capture (0: no limit)")
       ->option_text("N");
+  options.pace = Pace::Live;
   add_common_options(app, options);
   app.footer(kExamples);
   if (const auto status = parse(app, arguments)) return *status;
