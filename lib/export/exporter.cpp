@@ -173,12 +173,12 @@ void Exporter::on_packet(const EventKey& key, const ConnectionView& view, Consum
                           .number = note.number,
                           .wire_length = note.wire_length,
                           .payload_length = note.payload_length,
+                          .ahead = note.ahead,
                           .copied = static_cast<std::uint32_t>(copied),
                           .gaps = {s.gaps_since_packet[0], s.gaps_since_packet[1]},
                           .link = note.link,
                           .sender = note.sender,
-                          .marks = marks,
-                          .unused = 0};
+                          .marks = marks};
   s.gaps_since_packet[0] = s.gaps_since_packet[1] = 0;
   make_room(key, view, slot, s.packets, sizeof entry + copied);
   ExportBlock* block = fill(s.packets.last, as_bytes(entry));

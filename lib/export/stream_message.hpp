@@ -48,16 +48,16 @@ enum class PacketsWanted : std::uint8_t { None, Summaries, Frames };
 
 /// In StreamMessage::packets, followed by `copied` bytes of the frame.
 struct PacketEntry {
-  Timestamp stamp;
-  std::uint64_t number;
-  std::uint32_t wire_length;
-  std::uint32_t payload_length;
-  std::uint32_t copied;
-  std::uint32_t gaps[2];  ///< per direction, announced since the entry before it in the connection
-  LinkType link;
-  KeySide sender;
-  std::uint8_t marks;     ///< packet_marks
-  std::uint8_t unused;
+  Timestamp stamp{};
+  std::uint64_t number = 0;
+  std::uint32_t wire_length = 0;
+  std::uint32_t payload_length = 0;
+  std::uint32_t ahead = 0;          ///< as in PacketNote
+  std::uint32_t copied = 0;
+  std::uint32_t gaps[2] = {0, 0};   ///< per direction, announced since the connection's last entry
+  LinkType link = LinkType::Unknown;
+  KeySide sender = KeySide::Lower;
+  std::uint8_t marks = 0;           ///< packet_marks
 };
 
 /// News of one connection. A connection that fits its blocks travels as one Close message; a

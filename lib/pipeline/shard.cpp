@@ -181,33 +181,43 @@ void Shard::track_packet(Packet& packet) {
 }
 
 Shard::TalkerCounts Shard::counts_of(const Connection& c, Direction d) const {
-  const ConnectionExtra* extra = tracker_.find_extra(c);
-  if (extra == nullptr) return {};
-  const HalfExtra& half = extra->half[index_of(d)];
-  return {half.retransmissions, half.out_of_order, half.overlap_conflicts};
+  TalkerCounts counts;
+  counts.expected = c.half[index_of(d)].rcv_nxt;
+  if (const ConnectionExtra* extra = tracker_.find_extra(c)) {
+    const HalfExtra& half = extra->half[index_of(d)];
+    counts.retransmissions = half.retransmissions;
+    counts.out_of_order = half.out_of_order;
+    counts.conflicts = half.overlap_conflicts;
+  }
+  return counts;
 }
 
 void Shard::note_packet(Connection& c, const Packet& packet, const TalkerCounts& before) {
   const TalkerCounts now = counts_of(c, direction_in(c, packet));
   std::uint8_t marks = 0;
   if (now.retransmissions > before.retransmissions) marks |= packet_marks::kRetransmission;
-  if (now.out_of_order > before.out_of_order) marks |= packet_marks::kOutOfOrder;
+  std::int64_t ahead = 0;
+  if (now.out_of_order > before.out_of_order) {
+    marks |= packet_marks::kOutOfOrder;
+    ahead = before.expected.distance_to(tcp_header_of(packet).seq());
+  }
   if (now.conflicts > before.conflicts) marks |= packet_marks::kConflict;
-  tell_packet(packet, marks);
+  tell_packet(packet, marks, static_cast<std::uint32_t>(std::max<std::int64_t>(ahead, 0)));
 }
 
 void Shard::note_bad_checksum(Connection& c, const Packet& packet) {
   delivery_.decide(packet.clock, packet.number);
   delivery_.about(c);
-  tell_packet(packet, packet_marks::kBadChecksum);
+  tell_packet(packet, packet_marks::kBadChecksum, 0);
 }
 
-void Shard::tell_packet(const Packet& packet, std::uint8_t marks) {
+void Shard::tell_packet(const Packet& packet, std::uint8_t marks, std::uint32_t ahead) {
   PacketNote note{.stamp = packet.stamp,
                   .number = packet.number,
                   .frame = {packet.frame, packet.captured},
                   .wire_length = packet.wire_length,
                   .payload_length = packet.payload_length,
+                  .ahead = ahead,
                   .link = packet.link,
                   .sender = packet.has(packet_flags::kFromLower) ? KeySide::Lower
                                                                  : KeySide::Upper,

@@ -73,11 +73,12 @@ class Shard {
     std::uint64_t retransmissions = 0;
     std::uint64_t out_of_order = 0;
     std::uint64_t conflicts = 0;
+    SeqNum expected;  ///< the next byte
   };
   [[nodiscard]] TalkerCounts counts_of(const Connection& c, Direction d) const;
   void note_packet(Connection& c, const Packet& packet, const TalkerCounts& before);
   void note_bad_checksum(Connection& c, const Packet& packet);
-  void tell_packet(const Packet& packet, std::uint8_t marks);
+  void tell_packet(const Packet& packet, std::uint8_t marks, std::uint32_t ahead);
   [[nodiscard]] bool passes_checksum(const Packet& packet, Connection* connection);
   [[nodiscard]] bool begins_anew(const Connection& c, const Segment& s, Direction d) const;
   [[nodiscard]] bool judge_checksum(const Packet& packet, Connection* connection);

@@ -19,7 +19,6 @@ struct MarkText {
 };
 constexpr MarkText kMarkTexts[] = {
     {packet_marks::kRetransmission, "retransmission"},
-    {packet_marks::kOutOfOrder, "out of order"},
     {packet_marks::kConflict, "differs from bytes that were held"},
     {packet_marks::kBadChecksum, "wrong TCP checksum: not part of the stream"},
     {packet_marks::kReassembled, "put together from fragments"},
@@ -97,6 +96,9 @@ void PcapSink::comment(const StreamEvent& event, const Capture& capture, const P
   comments_.clear();
   for (const MarkText& row : kMarkTexts) {
     if ((entry.marks & row.mark) != 0) comments_.emplace_back(row.text);
+  }
+  if ((entry.marks & packet_marks::kOutOfOrder) != 0) {
+    comments_.push_back(fmt::format("out of order: {} bytes ahead", entry.ahead));
   }
   const ConnectionRecord& record = event.record();
   for (unsigned d = 0; d < 2; ++d) {

@@ -27,6 +27,7 @@ struct PacketNote {
   ByteView frame;                    ///< of a datagram made of fragments: from its IP header on
   std::uint32_t wire_length = 0;
   std::uint32_t payload_length = 0;  ///< TCP payload on the wire
+  std::uint32_t ahead = 0;           ///< with kOutOfOrder: bytes beyond the next expected one
   LinkType link = LinkType::Unknown;
   KeySide sender = KeySide::Lower;
   std::uint8_t marks = 0;

@@ -80,6 +80,18 @@ class MessageBuilder {
     ++message_.record.sides[index_of(d)].conflict_count;
     return *this;
   }
+  /// A packet of a side; its frame may be empty, as where only summaries were asked for.
+  MessageBuilder& packet(Direction d, std::int64_t stamp_ns, std::string_view frame,
+                         PacketEntry entry = {}) {
+    entry.stamp = from_nanoseconds(stamp_ns);
+    entry.wire_length = std::max(entry.wire_length, static_cast<std::uint32_t>(frame.size()));
+    entry.copied = static_cast<std::uint32_t>(frame.size());
+    entry.link = LinkType::Ethernet;
+    entry.sender = d == kOrig ? message_.record.originator : KeySide::Upper;
+    append(message_.packets, &entry, sizeof entry);
+    append(message_.packets, frame.data(), frame.size());
+    return *this;
+  }
   /// Not the last message of its connection.
   MessageBuilder& progress() {
     message_.kind = StreamMessage::Kind::Progress;

@@ -146,9 +146,10 @@ def check_comments(checks, flowloom, folder):
     said = [(i, p.comments) for i, p in enumerate(packets) if p.comments]
     at = len(talk.packets) - 11
     gap, = record["resp"]["gaps"]
-    checks.equal([(at, ["out of order"]), (at + 2, ["retransmission"]),
-                  (at + 3, ["wrong TCP checksum: not part of the stream"])],
-                 [(i, c) for i, c in said if not c[0].startswith("gap")][:3], "odd: comments")
+    checks.equal([(at, ["out of order: 5 bytes ahead"]), (at + 2, ["retransmission"]),
+                  (at + 3, ["wrong TCP checksum: not part of the stream"]),
+                  (at + 4, ["out of order: 1460 bytes ahead"])],
+                 [(i, c) for i, c in said if not c[0].startswith("gap")][:4], "odd: comments")
     gaps = [c for _, comments in said for c in comments if c.startswith("gap")]
     checks.equal([f"gap: 1460 bytes from 10.8.0.1:80 at {gap['offset']}, {gap['cause']}"], gaps,
                  "odd: the gap")
