@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <utility>
 
 namespace flowloom {
 namespace {
@@ -122,7 +123,10 @@ void PcapSink::end(StreamEvent& event, const Capture& capture) {
                         .end = event.record().end,
                         .received = capture.packets});
   }
+  // A capture does not depend on what other writers there are.
+  const auto files = std::exchange(event.files, {});
   std::string_view record = formatter_.format(event);
+  event.files = files;
   record.remove_suffix(record.ends_with('\n') ? 1 : 0);
   blocks_.section(record);
 }

@@ -73,6 +73,10 @@ def check_whole(checks, flowloom, capture, folder, what):
         outs.append({n: b for n, b in contents(out).items() if n != "stats.json"})
     same_contents(checks, outs[0], outs[1], f"{what}: 1 and 2 workers")
     same_contents(checks, outs[0], outs[2], f"{what}: little memory")
+    flowloom.read([capture], folder / "others", "-q", "--write", "streams,pcap")
+    same_contents(checks, {n: b for n, b in outs[0].items() if n.startswith("pcap/")},
+                  {n: b for n, b in contents(folder / "others").items() if n.startswith("pcap/")},
+                  f"{what}: beside other writers")
     out = folder / f"{what}1"
     expected = collections.Counter()
     for (seconds, micros), record in Capture.load(capture).packets:
