@@ -46,6 +46,7 @@ librte-mempool-ring23              # the plugin without which no packet pool can
 librte-net-pcap23                  # net_pcap: replay of captures
 librte-net-ring23                  # net_ring: traffic from memory
 librte-net-null23                  # net_null: the floor of a measurement
+libcurl4                           # the writer couchdb loads it
 LIST
       ;;
     test) cat <<'LIST'

@@ -67,7 +67,8 @@ std::string check_couchdb_url(std::string_view url) {
   const bool named = path != std::string_view::npos && path + 1 < url.size() &&
                      url.find_first_of("?#", path) == std::string_view::npos &&
                      url.find('/', path + 1) == std::string_view::npos;
-  if (named) return "";
+  if (named && CurlLibrary::find() != nullptr) return "";
+  if (named) return "--write couchdb=URL needs libcurl.so.4; install the package libcurl4";
   return "--write couchdb=URL wants the URL of a database, such as http://localhost:5984/flows";
 }
 
@@ -78,35 +79,38 @@ std::string without_secrets(std::string_view url) {
   return fmt::format("{}{}", url.substr(0, host), url.substr(at + 1));
 }
 
-CouchdbClient::CouchdbClient(std::string url) : url_(std::move(url)), handle_(curl_easy_init()) {
+CouchdbClient::CouchdbClient(std::string url)
+    : url_(std::move(url)),
+      curl_(*CurlLibrary::find()),
+      handle_(curl_.easy_init(), curl_.easy_cleanup) {
   if (handle_ == nullptr) throw std::bad_alloc();
 }
 
 CouchdbClient::Answer CouchdbClient::request(const char* method, const std::string& path,
                                              std::string_view body) {
   Answer answer;
-  CURL* curl = handle_.get();
-  curl_easy_reset(curl);  // the connection stays
+  CURL* const handle = handle_.get();
+  curl_.easy_reset(handle);  // the connection stays
   const std::unique_ptr<curl_slist, void (*)(curl_slist*)> headers(
-      curl_slist_append(nullptr, "Content-Type: application/json"), curl_slist_free_all);
+      curl_.slist_append(nullptr, "Content-Type: application/json"), curl_.slist_free_all);
   const std::string url = url_ + path;
-  curl_easy_setopt(curl, CURLOPT_URL, url.c_str());
-  curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, method);
-  curl_easy_setopt(curl, CURLOPT_POSTFIELDS, body.data());
-  curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(body.size()));
-  curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers.get());
-  curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, keep_answer);
-  curl_easy_setopt(curl, CURLOPT_WRITEDATA, &answer.body);
-  curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
-  curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
-  curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, kConnectSeconds);
-  curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
-  curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, kStalledSeconds);
-  const CURLcode code = curl_easy_perform(curl);
+  curl_.easy_setopt(handle, CURLOPT_URL, url.c_str());
+  curl_.easy_setopt(handle, CURLOPT_CUSTOMREQUEST, method);
+  curl_.easy_setopt(handle, CURLOPT_POSTFIELDS, body.data());
+  curl_.easy_setopt(handle, CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(body.size()));
+  curl_.easy_setopt(handle, CURLOPT_HTTPHEADER, headers.get());
+  curl_.easy_setopt(handle, CURLOPT_WRITEFUNCTION, keep_answer);
+  curl_.easy_setopt(handle, CURLOPT_WRITEDATA, &answer.body);
+  curl_.easy_setopt(handle, CURLOPT_PROTOCOLS_STR, "http,https");
+  curl_.easy_setopt(handle, CURLOPT_NOSIGNAL, 1L);
+  curl_.easy_setopt(handle, CURLOPT_CONNECTTIMEOUT, kConnectSeconds);
+  curl_.easy_setopt(handle, CURLOPT_LOW_SPEED_LIMIT, 1L);
+  curl_.easy_setopt(handle, CURLOPT_LOW_SPEED_TIME, kStalledSeconds);
+  const CURLcode code = curl_.easy_perform(handle);
   if (code == CURLE_OK) {
-    curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &answer.status);
+    curl_.easy_getinfo(handle, CURLINFO_RESPONSE_CODE, &answer.status);
   } else {
-    answer.error = curl_easy_strerror(code);
+    answer.error = curl_.easy_strerror(code);
   }
   return answer;
 }

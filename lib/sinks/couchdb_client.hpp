@@ -2,12 +2,12 @@
 // document is one line of JSON with an _id.
 #pragma once
 
-#include <curl/curl.h>
-
 #include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include "sinks/curl_library.hpp"
 
 namespace flowloom {
 
@@ -26,7 +26,8 @@ class CouchdbClient {
     std::string why;                      ///< the first thing that went wrong; empty: nothing
   };
 
-  /// `url` is that of the database: http://user:password@host:5984/name.
+  /// `url` is that of the database: http://user:password@host:5984/name. Preconditions:
+  /// check_couchdb_url() found nothing.
   explicit CouchdbClient(std::string url);
 
   /// Makes the database if it is not there.
@@ -35,9 +36,7 @@ class CouchdbClient {
   Reply send(std::string_view lines);
 
  private:
-  struct FreeHandle {
-    void operator()(CURL* handle) const { curl_easy_cleanup(handle); }
-  };
+  using Handle = std::unique_ptr<CURL, decltype(CurlLibrary::easy_cleanup)>;
   struct Answer {
     long status = 0;  ///< 0: there was none
     std::string body;
@@ -46,10 +45,11 @@ class CouchdbClient {
   Answer request(const char* method, const std::string& path, std::string_view body);
 
   std::string url_;
-  std::unique_ptr<CURL, FreeHandle> handle_;
+  const CurlLibrary& curl_;
+  Handle handle_;
 };
 
-/// One sentence where a URL cannot be one of a database, or nothing.
+/// One sentence where a URL cannot be one of a database, or libcurl is missing, or nothing.
 std::string check_couchdb_url(std::string_view url);
 
 /// The URL without user name and password, for messages.

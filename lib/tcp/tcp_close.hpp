@@ -94,12 +94,11 @@ void TcpTracker<Handler>::on_fin(Connection& c, const Segment& s, Direction d, H
 }
 
 // Of two FINs the one counts that the receiver has acknowledged. It cannot have reached the second
-// past a first one that was real.
+// past a first one that was real. Preconditions: a FIN was seen that is not acknowledged.
 template <class Handler>
 void TcpTracker<Handler>::choose_fin(Connection& c, Direction d, SeqNum acked) {
   HalfConnection& h = c.half[index_of(d)];
   using enum half_flags::Bits;
-  if (!h.has_any(kFinSeen) || h.has_any(kEnded | kFinAcked)) return;
   if (!h.has_any(kDoubtFin) || acked != find_half_extra(c, d)->doubt_fin + 1) {
     if ((h.fin_seq + 1).before(acked) && holds_behind_fin(c, d)) void_fin(c, d);
     return;
@@ -134,9 +133,7 @@ void TcpTracker<Handler>::announce_end(Connection& c, Direction d, Handler& out)
   HalfConnection& h = c.half[index_of(d)];
   using enum half_flags::Bits;
   if (!reached_fin(h) || h.has_any(kEnded | kHeld)) return;
-  // Until the other side has acknowledged it, the FIN may turn out to be nobody's.
-  const bool may_be_void = c.half[index_of(reverse(d))].has_any(kHeard) && !h.has_any(kFinAcked);
-  if (may_be_void && !c.has_any(connection_flags::kFinishing)) return;
+  if (fin_may_be_void(c, d)) return;
   drop_doubtful(c, d);
   drop_behind_fin(c, d);
   h.set(kEnded);

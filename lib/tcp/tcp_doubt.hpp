@@ -14,7 +14,9 @@
 namespace flowloom {
 
 template <class Handler>
-Doubt TcpTracker<Handler>::doubt_about(const Connection& c, const Segment& s, Direction d) const {
+[[gnu::always_inline]]
+inline Doubt TcpTracker<Handler>::doubt_about(const Connection& c, const Segment& s,
+                                              Direction d) const {
   const HalfConnection& talker = c.half[index_of(d)];
   const HalfConnection& listener = c.half[index_of(reverse(d))];
   using enum half_flags::Bits;

@@ -55,7 +55,8 @@ void TcpTracker<Handler>::write_waiting_letters(Connection& c) {
 }
 
 template <class Handler>
-void TcpTracker<Handler>::note_letters(Connection& c, const Segment& s, Direction d) {
+[[gnu::always_inline]]
+inline void TcpTracker<Handler>::note_letters(Connection& c, const Segment& s, Direction d) {
   if (s.flags.has_any(kSyn)) {
     if (s.flags.has_any(kFin | kRst)) {
       add_letter(c, d, Letter::MultiFlag);
@@ -90,14 +91,15 @@ void TcpTracker<Handler>::on_odd_segment(Connection& c, const Segment& s, Direct
   } else {
     on_believed_segment(c, s, d, out);
   }
-  if (!is_settled(talker)) settle(c, d, s.clock, out);
-  if (!is_settled(c.half[index_of(reverse(d))])) settle(c, reverse(d), s.clock, out);
+  if (!is_settled(c, d)) settle(c, d, s.clock, out);
+  if (!is_settled(c, reverse(d))) settle(c, reverse(d), s.clock, out);
   if (c.has_any(connection_flags::kTimed)) memory_.extras[c.extra - 1].last_packet = s.number;
   update_fast(c);
 }
 
 template <class Handler>
-void TcpTracker<Handler>::on_believed_segment(Connection& c, const Segment& s, Direction d,
+[[gnu::always_inline]]
+inline void TcpTracker<Handler>::on_believed_segment(Connection& c, const Segment& s, Direction d,
                                               Handler& out) {
   HalfConnection& talker = c.half[index_of(d)];
   const bool old_ack = is_old_ack(c.half[index_of(reverse(d))], s);
@@ -173,7 +175,9 @@ void TcpTracker<Handler>::expect_urgent(HalfConnection& h, HalfExtra& extra,
 
 // SND.UNA and the window of the other direction, and what the acknowledgement proves.
 template <class Handler>
-void TcpTracker<Handler>::on_ack(Connection& c, const Segment& s, Direction d, Handler& out) {
+[[gnu::always_inline]]
+inline void TcpTracker<Handler>::on_ack(Connection& c, const Segment& s, Direction d,
+                                        Handler& out) {
   HalfConnection& talker = c.half[index_of(d)];
   HalfConnection& listener = c.half[index_of(reverse(d))];
   using enum half_flags::Bits;
@@ -202,7 +206,9 @@ void TcpTracker<Handler>::on_ack(Connection& c, const Segment& s, Direction d, H
   if (outlives_own_reset(c, s, d)) reopen(c, d);
   // An older one says nothing of the window (RFC 9293, 3.10.7.4: SND.WL1, SND.WL2).
   if (listener.snd_una == s.ack) note_window(c, d, s);
-  choose_fin(c, reverse(d), s.ack);
+  if (listener.has_any(kFinSeen) && !listener.has_any(kEnded | kFinAcked)) {
+    choose_fin(c, reverse(d), s.ack);
+  }
   if (listener.has_any(kDoubt | kDoubtFin)) confirm_acked(c, reverse(d), out);
   if (listener.state() == State::SynReceived && listener.rcv_nxt.at_or_before(s.ack)) {
     listener.apply(Event::SynAcked);
@@ -242,10 +248,14 @@ void TcpTracker<Handler>::note_smaller_window(Connection& c, Direction d, const 
 }
 
 template <class Handler>
-bool TcpTracker<Handler>::is_settled(const HalfConnection& h) const {
+[[gnu::always_inline]]
+inline bool TcpTracker<Handler>::is_settled(const Connection& c, Direction d) const {
+  const HalfConnection& h = c.half[index_of(d)];
   using enum half_flags::Bits;
   if (h.has_any(kHeld | kQueued | kHolePending)) return false;
-  if (h.has_any(kFinSeen) && !h.has_any(kEnded)) return false; // it waits for its turn
+  if (h.has_any(kFinSeen) && !h.has_any(kEnded)) {
+    if (h.rcv_nxt != h.fin_seq || !fin_may_be_void(c, d)) return false;
+  }
   return !h.has_any(kAcked) || !h.rcv_nxt.before(acked_data(h));
 }
 

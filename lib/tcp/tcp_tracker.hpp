@@ -328,7 +328,8 @@ class TcpTracker {
   [[nodiscard]] bool outlives_own_reset(const Connection& c, const Segment& s, Direction d) const;
   void begin_closing(Connection& c, Closing how, Timestamp clock);
   /// Nothing of this direction waits for anything: settle() would change nothing.
-  [[nodiscard]] bool is_settled(const HalfConnection& h) const;
+  /// settle() would find nothing to do.
+  [[nodiscard]] bool is_settled(const Connection& c, Direction d) const;
   void settle(Connection& c, Direction d, Timestamp clock, Handler& out);
   void update_fast(Connection& c);
 
@@ -367,6 +368,12 @@ class TcpTracker {
   void flush(Connection& c, Direction d, Handler& out);
   void finish_direction(Connection& c, Direction d, Handler& out);
   void finish_stream(Connection& c, Direction d, Handler& out);
+  /// Until the other side has acknowledged it, the FIN may turn out to be nobody's.
+  [[nodiscard]] static bool fin_may_be_void(const Connection& c, Direction d) {
+    return c.half[index_of(reverse(d))].has_any(half_flags::kHeard) &&
+           !c.half[index_of(d)].has_any(half_flags::kFinAcked) &&
+           !c.has_any(connection_flags::kFinishing);
+  }
   void announce_end(Connection& c, Direction d, Handler& out);
   [[nodiscard]] bool holds_behind_fin(const Connection& c, Direction d) const;
   bool drop_behind_fin(Connection& c, Direction d);
