@@ -218,7 +218,7 @@ EngineSettings engine_settings(const CommonOptions& o) {
   const std::uint64_t memory = o.memory == 0 ? quarter_of_ram() : o.memory;
   // What is on its way to the writer needs little: the rest holds what came out of order.
   s.export_memory = std::clamp<std::uint64_t>(memory / 4, std::uint64_t{1} << 20,
-                                              std::uint64_t{1} << 30);
+                                              std::uint64_t{512} << 20);
   s.shard.reorder_bytes = memory > s.export_memory ? memory - s.export_memory : memory / 2;
   s.shard.max_flows = o.max_flows;
   s.shard.idle_timeout = seconds(o.idle_timeout);
