@@ -1,9 +1,9 @@
 #include "options.hpp"
 
+#include "base/random_seed.hpp"
 #include "sinks/app_flow_sink.hpp"
 
 #include <fmt/format.h>
-#include <sys/random.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -30,15 +30,6 @@ std::uint64_t quarter_of_ram() {
   const long pages = sysconf(_SC_PHYS_PAGES);
   const long page = sysconf(_SC_PAGESIZE);
   return static_cast<std::uint64_t>(pages) * static_cast<std::uint64_t>(page) / 4;
-}
-
-HashSeed random_seed() {
-  HashSeed seed;
-  // Without entropy the built-in seed serves: results do not depend on it, only collisions do.
-  (void)!getrandom(&seed, sizeof seed, GRND_NONBLOCK);
-  seed.a |= 1;
-  seed.b |= 1;
-  return seed;
 }
 
 unsigned default_workers() {

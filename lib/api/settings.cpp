@@ -1,7 +1,9 @@
 #include "api/settings.hpp"
 
+#include "base/random_seed.hpp"
+#include "pipeline/front_settings.hpp"
+
 #include <fmt/format.h>
-#include <sys/random.h>
 
 #include <algorithm>
 #include <limits>
@@ -53,35 +55,6 @@ void check_numbers(const ExtractorOptions& o) {
   }
 }
 
-HashSeed random_seed() {
-  HashSeed seed;
-  // Without entropy the built-in seed serves: results do not depend on it, only collisions do.
-  (void)!getrandom(&seed, sizeof seed, GRND_NONBLOCK);
-  seed.a |= 1;
-  seed.b |= 1;
-  return seed;
-}
-
-FrontSettings front_of(const ShardConfig& shard, FragmentOverlap overlap) {
-  FrontSettings front;
-  front.defragment.ipv4_overlap = overlap;
-  front.defragment.seed = shard.seed;
-  front.decode.seed = shard.seed;
-  switch (shard.checksum) {
-    case ChecksumMode::Auto:
-      front.decode.header_checksum = HeaderChecksum::Auto;
-      break;
-    case ChecksumMode::All:
-      front.decode.header_checksum = HeaderChecksum::Verify;
-      break;
-    case ChecksumMode::None:
-      front.decode.header_checksum = HeaderChecksum::Ignore;
-      front.defragment.choice = VersionChoice::ByPolicy;
-      break;
-  }
-  return front;
-}
-
 }  // namespace
 
 ApiSettings settings_of(const ExtractorOptions& o) {
@@ -104,8 +77,10 @@ ApiSettings settings_of(const ExtractorOptions& o) {
     tcp.depth = static_cast<StreamOffset>(
         std::min<std::uint64_t>(o.depth, std::numeric_limits<StreamOffset>::max()));
   }
-  s.front = front_of(s.shard, known(fragment_overlap_from_name(o.fragment_overlap),
-                                    "fragment_overlap", o.fragment_overlap));
+  DefragmentSettings defragment;
+  defragment.ipv4_overlap = known(fragment_overlap_from_name(o.fragment_overlap),
+                                  "fragment_overlap", o.fragment_overlap);
+  s.front = front_settings(s.shard, defragment);
   if (o.workers > 1 && (o.packets == PacketEvents::Yes || tcp.urgent == UrgentMode::Oob)) {
     refuse("with several workers there are no events for packets and urgent bytes");
   }

@@ -4,6 +4,7 @@
 
 #include "base/backoff.hpp"
 #include "base/check.hpp"
+#include "pipeline/front_settings.hpp"
 
 namespace flowloom {
 
@@ -22,27 +23,6 @@ ShardConfig share_of(const ShardConfig& whole, unsigned workers) {
   share.max_flows = static_cast<std::uint32_t>(std::max<std::uint64_t>(flows, 16));
   share.reorder_bytes = whole.reorder_bytes / workers;
   return share;
-}
-
-FrontSettings front_settings(const EngineSettings& settings) {
-  FrontSettings front;
-  front.defragment = settings.defragment;
-  front.defragment.seed = settings.shard.seed;
-  DecodeOptions& options = front.decode;
-  options.seed = settings.shard.seed;
-  switch (settings.shard.checksum) {
-    case ChecksumMode::Auto:
-      options.header_checksum = HeaderChecksum::Auto;
-      break;
-    case ChecksumMode::All:
-      options.header_checksum = HeaderChecksum::Verify;
-      break;
-    case ChecksumMode::None:
-      options.header_checksum = HeaderChecksum::Ignore;
-      front.defragment.choice = VersionChoice::ByPolicy;
-      break;
-  }
-  return front;
 }
 
 }  // namespace
@@ -83,7 +63,8 @@ struct Engine::Worker {
 
 /// The front half of a source, on the thread that polls it.
 struct Engine::Receiver {
-  explicit Receiver(const EngineSettings& settings) : front(front_settings(settings)) {}
+  explicit Receiver(const EngineSettings& settings)
+      : front(front_settings(settings.shard, settings.defragment)) {}
   Front front;
   Ledger ledger; // packets that were not steered to anybody, and the datagrams
 };

@@ -78,6 +78,9 @@ def applications():
 class Client:
     def __init__(self, library):
         library = os.path.abspath(library)
+        # A test runner may have put the folder of ours into the loader's path.
+        self.theirs = {name: value for name, value in os.environ.items()
+                       if name != "LD_LIBRARY_PATH"}
         self.ours = {**os.environ, **sanitizer_of(library),
                      "LD_LIBRARY_PATH": os.path.dirname(library)}
 
@@ -91,7 +94,7 @@ class Client:
     def both(self, command, folder):
         theirs = os.path.join(folder, "theirs")
         mine = os.path.join(folder, "mine")
-        return (self.run(command, theirs, os.environ), self.run(command, mine, self.ours),
+        return (self.run(command, theirs, self.theirs), self.run(command, mine, self.ours),
                 files_of(theirs), files_of(mine))
 
 

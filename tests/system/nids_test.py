@@ -45,9 +45,12 @@ def sanitizer_of(library):
     needed = subprocess.run(["readelf", "-d", library], capture_output=True, check=True).stdout
     if b"libasan" not in needed:
         return {}
-    found = subprocess.run(["g++", "-print-file-name=libasan.so"], capture_output=True, check=True)
+    # With libstdc++, or what catches exceptions finds none to catch.
+    names = ("libasan.so", "libubsan.so", "libstdc++.so.6")
+    found = [subprocess.run(["g++", f"-print-file-name={name}"], capture_output=True, check=True)
+             for name in names]
     # Python itself never frees everything.
-    return {"LD_PRELOAD": os.path.realpath(found.stdout.decode().strip()),
+    return {"LD_PRELOAD": " ".join(os.path.realpath(f.stdout.decode().strip()) for f in found),
             "ASAN_OPTIONS": "detect_leaks=0"}
 
 

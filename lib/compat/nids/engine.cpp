@@ -1,12 +1,11 @@
 #include "compat/nids/engine.hpp"
 
-#include <sys/random.h>
-
 #include <algorithm>
 #include <cstring>
 #include <new>
 #include <optional>
 
+#include "base/random_seed.hpp"
 #include "compat/nids/ip_rules.hpp"
 #include "compat/nids/link_rules.hpp"
 #include "compat/nids/open_capture.hpp"
@@ -19,15 +18,6 @@ namespace {
 
 constexpr std::uint8_t kIcmpProtocol = 1;
 constexpr std::uint8_t kUdpProtocol = 17;
-
-HashSeed random_seed() {
-  HashSeed seed;
-  HashSeed drawn;
-  if (getrandom(&drawn, sizeof drawn, GRND_NONBLOCK) == static_cast<ssize_t>(sizeof drawn)) {
-    seed = drawn;
-  }
-  return seed;
-}
 
 /// libnids' sk_buff: what it charges for a datagram of so many bytes.
 std::uint32_t truesize_of(std::uint32_t bytes, int addon) {
