@@ -491,6 +491,7 @@ void TcpTracker<Handler>::finish_stream(Connection& c, Direction d, Handler& out
     release_held(c, d, out);
   }
   h.clear(kHolePending);
+  believe_permitted(c, d, out);
   flush(c, d, out);
   StreamOffset known_end = h.offset;
   if (h.has_any(kAcked) && !may_be_unseen_fin(c, d)) {

@@ -265,6 +265,7 @@ class TcpTracker {
   void forget_doubtful(Connection& c, Direction d, StreamOffset begin, StreamOffset end);
   void confirm_acked(Connection& c, Direction d, Handler& out);
   void believe_doubtful(Connection& c, Direction d, StreamOffset until, Handler& out);
+  void believe_permitted(Connection& c, Direction d, Handler& out);
   void void_fin(Connection& c, Direction d);
   void doubt_fin(Connection& c, Direction d, SeqNum fin);
   void drop_doubtful(Connection& c, Direction d);
