@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "base/prefetch.hpp"
+
 namespace flowloom {
 
 namespace {
@@ -28,10 +30,12 @@ TrackedStream* ShardListener::guess(const Packet& packet) {
 void ShardListener::prefetch(const Burst& burst) {
   burst_ = &burst;
   for (std::uint32_t i = 0; i < burst.size; ++i) {
-    if (const TrackedStream* stream = guess(burst.packets[i])) __builtin_prefetch(stream, 1);
+    const TrackedStream* stream = guess(burst.packets[i]);
+    if (stream != nullptr) prefetch_line<PrefetchFor::Write>(stream);
   }
   for (std::uint32_t i = 0; i < burst.size; ++i) {
-    if (const TrackedStream* stream = guess(burst.packets[i])) __builtin_prefetch(stream->user, 1);
+    const TrackedStream* stream = guess(burst.packets[i]);
+    if (stream != nullptr) prefetch_line<PrefetchFor::Write>(stream->user);
   }
 }
 

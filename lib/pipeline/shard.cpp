@@ -1,6 +1,7 @@
 #include "pipeline/shard.hpp"
 
 #include <algorithm>
+#include <bit>
 
 #include "base/check.hpp"
 #include "base/prefetch.hpp"
@@ -321,9 +322,8 @@ void Shard::flip_roles(Connection& c) {
     std::swap(extra.half[0], extra.half[1]);
   }
   ConnectionOrigin& origin = origins_[c.index];
-  constexpr char kCaseBit = 0x20;
-  for (std::size_t i = 0; i < origin.history_length; ++i) origin.history[i] ^= kCaseBit;
-  origin.letters_seen = origin.letters_seen << 16 | origin.letters_seen >> 16;
+  for (std::size_t i = 0; i < origin.history_length; ++i) origin.history[i] ^= kResponderCase;
+  origin.letters_seen = std::rotl(origin.letters_seen, static_cast<int>(kResponderLetters));
   tracker_.add_letter(c, Direction::OriginatorToResponder, Letter::Flipped);
 }
 

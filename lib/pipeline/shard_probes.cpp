@@ -17,23 +17,18 @@ namespace {
 /// Probes come after everything else of their nanosecond: no packet has such a number.
 constexpr std::uint64_t kProbeNumbers = std::uint64_t{1} << 63;
 
-/// Letters of the history are lower case where the responder sent the packet.
-constexpr char kResponderCase = 0x20;
-
-bool saw(std::uint32_t letters_seen, Direction d, Letter letter) {
-  constexpr unsigned kResponderShift = 16;
-  const unsigned shift = d == Direction::OriginatorToResponder ? 0 : kResponderShift;
-  return (letters_seen >> shift >> static_cast<unsigned>(letter) & 1) != 0;
+bool saw(const ConnectionOrigin& origin, Direction d, Letter letter) {
+  return (origin.letters_seen & letter_bit(d, letter)) != 0;
 }
 
 SideFacts side_facts(const Connection& c, const ConnectionOrigin& origin, Direction d) {
   const HalfConnection& h = c.half[index_of(d)];
   return {.packets = h.packets(),
           .payload_bytes = h.payload_bytes(),
-          .syn_ack = saw(origin.letters_seen, d, Letter::SynAck),
-          .ack = saw(origin.letters_seen, d, Letter::Ack),
-          .fin = saw(origin.letters_seen, d, Letter::Fin),
-          .rst = saw(origin.letters_seen, d, Letter::Reset)};
+          .syn_ack = saw(origin, d, Letter::SynAck),
+          .ack = saw(origin, d, Letter::Ack),
+          .fin = saw(origin, d, Letter::Fin),
+          .rst = saw(origin, d, Letter::Reset)};
 }
 
 /// Whose FIN or RST stands first in the history. What it has no room for came later.

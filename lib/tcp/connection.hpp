@@ -166,6 +166,16 @@ enum class Letter : std::uint8_t {
   MultiFlag, Inconsistent
 };
 inline constexpr std::string_view kHistoryLetters = "SHADFRCGTW^QI";
+/// A letter is lower case where the responder sent the segment.
+inline constexpr char kResponderCase = 0x20;
+inline constexpr unsigned kResponderLetters = 16;
+static_assert(kHistoryLetters.size() <= kResponderLetters);
+
+/// The letter's bit in ConnectionOrigin::letters_seen. That roles were flipped is nobody's.
+constexpr std::uint32_t letter_bit(Direction d, Letter letter) {
+  const bool responder = d == Direction::ResponderToOriginator && letter != Letter::Flipped;
+  return 1U << (static_cast<unsigned>(letter) + (responder ? kResponderLetters : 0U));
+}
 
 /// The letters A and D of both sides are due with plain segments, for which the origin's line is
 /// not at hand: they wait in the connection, in their order, until another letter is written.
@@ -183,7 +193,7 @@ struct ConnectionOrigin {
   std::uint64_t first_packet;
   Timestamp closing_clock;     ///< when it began to linger, with kClosing
   SeqNum first_sequence;
-  std::uint32_t letters_seen;  ///< bits of kHistoryLetters, the originator's in the low half
+  std::uint32_t letters_seen;  ///< letter_bit(); the originator's in the low half
   std::uint8_t first_flags;    ///< of its first packet, with kWatched
   std::uint8_t history_length;
   char history[kLetters];

@@ -25,11 +25,12 @@ void TcpTracker<Handler>::count(Connection& c, Anomaly a) {
 // Zeek's history: upper case for the originator, each letter once.
 template <class Handler>
 void TcpTracker<Handler>::write_letter(Connection& c, Direction d, Letter letter) {
-  constexpr char kLowerCase = 0x20;
   ConnectionOrigin& origin = origins_[c.index];
   origin.letters_seen |= letter_bit(d, letter);
   char character = kHistoryLetters[static_cast<std::size_t>(letter)];
-  if (d == Direction::ResponderToOriginator && letter != Letter::Flipped) character |= kLowerCase;
+  if (d == Direction::ResponderToOriginator && letter != Letter::Flipped) {
+    character |= kResponderCase;
+  }
   if (origin.history_length < ConnectionOrigin::kLetters) {
     origin.history[origin.history_length++] = character;
     return;

@@ -288,12 +288,6 @@ class TcpTracker {
   }
 
   // --- segments that are not plain (tcp_segment.hpp)
-  static std::uint32_t letter_bit(Direction d, Letter letter) {
-    constexpr unsigned kResponderShift = 16;
-    static_assert(kHistoryLetters.size() <= kResponderShift);
-    const bool responder = d == Direction::ResponderToOriginator && letter != Letter::Flipped;
-    return 1U << (static_cast<unsigned>(letter) + (responder ? kResponderShift : 0U));
-  }
   void write_letter(Connection& c, Direction d, Letter letter);
   /// A or D: see waiting_letters.
   static void note_plain_letter(Connection& c, const Segment& s, Direction d) {

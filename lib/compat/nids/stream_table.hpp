@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "base/hash.hpp"
+#include "base/prefetch.hpp"
 #include "base/slab_pool.hpp"
 #include "compat/nids/stream.hpp"
 #include "flow/flow_table.hpp"
@@ -60,11 +61,10 @@ class StreamTable {
 inline void StreamTable::prefetch_stream(std::uint64_t hash) const {
   const std::uint32_t index = table_.candidate(hash);
   if (index == kNoIndex) return;
-  constexpr std::size_t kLineBytes = 64;
-  constexpr std::size_t kLinesOfData = offsetof(Stream, hash) / kLineBytes;
+  constexpr std::size_t kLinesOfData = offsetof(Stream, hash) / kCacheLine;
   const auto* bytes = reinterpret_cast<const char*>(&pool_[index]);
   for (std::size_t line = 0; line < kLinesOfData; ++line) {
-    __builtin_prefetch(bytes + line * kLineBytes, 1);
+    prefetch_line<PrefetchFor::Write>(bytes + line * kCacheLine);
   }
 }
 
