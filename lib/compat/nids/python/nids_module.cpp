@@ -2,11 +2,14 @@
 #include <pybind11/pybind11.h>
 
 #include <algorithm>
+#include <cstddef>
+#include <cstdint>
 #include <exception>
 #include <memory>
 #include <string>
 #include <utility>
 
+#include "base/bytes.hpp"
 #include "compat/nids/abi.hpp"
 #include "compat/nids/python/parameters.hpp"
 #include "compat/nids/python/stream_objects.hpp"
@@ -69,8 +72,13 @@ void on_tcp(tcp_stream* stream, void** /*parameter*/) {
   });
 }
 
+// A packet lies in the capture's buffer at any address: it is no `ip` that C++ may look into.
+std::size_t total_length(const ip* packet) {
+  return load_be16(reinterpret_cast<const std::uint8_t*>(packet) + offsetof(ip, ip_len));
+}
+
 py::bytes packet_bytes(const ip* packet) {
-  return {reinterpret_cast<const char*>(packet), ntohs(packet->ip_len)};
+  return {reinterpret_cast<const char*>(packet), total_length(packet)};
 }
 
 void on_udp(tuple4* ends, char* data, int bytes, ip* packet) {
@@ -91,7 +99,7 @@ void on_ip_fragment(ip* packet, int bytes) {
   const py::object callback = module_state().ip_fragment;
   call_python(callback, [&] {
     const auto captured = static_cast<std::size_t>(bytes);
-    const std::size_t said = captured >= sizeof(ip) ? ntohs(packet->ip_len) : captured;
+    const std::size_t said = captured >= sizeof(ip) ? total_length(packet) : captured;
     callback(py::bytes(reinterpret_cast<const char*>(packet), std::min(said, captured)));
   });
 }
