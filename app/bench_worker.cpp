@@ -4,6 +4,7 @@
 #include <time.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "base/bytes.hpp"
 #include "net/five_tuple.hpp"
@@ -70,12 +71,30 @@ void BenchWorker::decode_burst() {
   }
 }
 
-// As the engine's worker does it, run to completion.
-void BenchWorker::run_engine() {
-  for (std::uint32_t i = 0; i < burst_.size; ++i) burst_.packets[i].verdict = Verdict::Tcp;
-  front_.run(burst_);
-  shard_.track(burst_);
-  front_.release(burst_.packets[burst_.size - 1].number);
+void BenchWorker::complete(Burst& burst) {
+  if (burst.size == 0) return;
+  shard_.track(burst);
+  front_.release(burst.packets[burst.size - 1].number);
+  feed_.source().release(burst);
+  burst.size = 0;
+}
+
+// As Engine::run_to_completion() does it, two bursts under way.
+void BenchWorker::run_engine(std::size_t packets) {
+  Burst* fresh = &burst_;
+  Burst* ready = &second_burst_;
+  while (packets > 0) {
+    fresh->limit = static_cast<std::uint32_t>(std::min<std::size_t>(packets, kBurstMax));
+    if (feed_.source().receive(*fresh) == SourceState::End) break;
+    packets -= fresh->size;
+    for (std::uint32_t i = 0; i < fresh->size; ++i) fresh->packets[i].verdict = Verdict::Tcp;
+    front_.run(*fresh);
+    shard_.prefetch_table(*fresh);
+    complete(*ready);
+    shard_.prefetch_connections(*fresh);
+    std::swap(fresh, ready);
+  }
+  complete(*ready);
 }
 
 template <class Work>
@@ -122,7 +141,7 @@ void BenchWorker::run_pass(Pass pass, std::size_t packets) {
         sink_ += shard_.count_known(burst_);
       });
     case Pass::Whole:
-      return run_bursts(packets, [&] { run_engine(); });
+      return run_engine(packets);
   }
 }
 

@@ -84,7 +84,8 @@ class BenchWorker {
   void measure_chunk(std::size_t packets, const ChunkContent& content, const CycleCounter& cycles);
   void measure_stages(std::size_t packets, const CycleCounter& cycles);
   void decode_burst();
-  void run_engine();
+  void complete(Burst& burst);
+  void run_engine(std::size_t packets);
 
   BenchFeed& feed_;
   const BenchSettings settings_;
@@ -93,6 +94,7 @@ class BenchWorker {
   CountingConsumer consumer_;
   Shard shard_;
   Burst burst_;
+  Burst second_burst_;
   std::uint64_t sink_ = 0;  // what passes compute, so that it has to be computed
   BenchFigures figures_;
 };

@@ -26,6 +26,7 @@ SourceState SingleRun::step(PacketSource& source) {
   if (packets_ == PacketEvents::Yes) {
     track_one(burst_, recorded);
   } else {
+    shard_.prefetch(burst_);
     listener_.prefetch(burst_);
     shard_.track(burst_);
   }

@@ -4,11 +4,16 @@
 // round, and an object that lives on is filed again. Objects whose deadline lies in the current
 // tick wait in a small heap, so they fire in the exact order of (deadline, rank), and never later
 // than the packet that passes the deadline: a run decides the same for any burst size.
+//
+// Beside the slots there are a few queues, each for one constant time-out: what goes in last comes
+// out last, so nothing has to be sorted into place, and who comes next is known early enough to be
+// fetched from memory.
 #pragma once
 
 #include <algorithm>
 #include <bit>
 #include <cstdint>
+#include <limits>
 
 #include "base/check.hpp"
 #include "base/memory.hpp"
@@ -24,6 +29,8 @@ class TimerWheel {
   static constexpr unsigned kTickShift = 23;
   /// Span of the wheel: 8192 ticks, 68.7 s. Longer deadlines are filed again on the way.
   static constexpr std::uint32_t kSlots = 8192;
+  /// Constant time-outs with a queue of their own; see enqueue().
+  static constexpr unsigned kQueues = 2;
   /// No deadline may be armed closer than this to the current time.
   static constexpr Duration kShortestTimeout{std::int64_t{2} << kTickShift};
 
@@ -33,6 +40,7 @@ class TimerWheel {
         nodes_(std::size_t{capacity} + kSlots),
         heap_(std::size_t{2} * capacity),
         due_(heap_.data()) {
+    for (Queue& queue : queues_) queue.ring = ReservedArray<std::uint32_t>(std::bit_ceil(capacity));
     for (std::uint32_t i = 0; i < kSlots; ++i) {
       const std::uint32_t head = capacity_ + i;
       nodes_[head] = Node{head, head, 0};
@@ -45,11 +53,33 @@ class TimerWheel {
     Node& node = nodes_[index];
     if (node.place == kDue) return;
     const std::uint32_t slot = slot_for(deadline);
-    if (node.place != kUnarmed) {
+    if (is_queued(node)) {
+      if (queued_tick(node) <= current_ + ticks_ahead(slot)) return;
+    } else if (node.place != kUnarmed) {
       if (ticks_ahead(node.place - 1) <= ticks_ahead(slot)) return;
       unlink(index);
     }
     link(index, slot);
+  }
+
+  /// Files object `index`, wherever it was filed before, behind those that wait in a queue for the
+  /// same time-out. Its deadline as of now is `deadline`; where that is before the last one's of
+  /// the queue, a slot takes it.
+  void enqueue(unsigned queue_number, std::uint32_t index, Timestamp deadline) {
+    Node& node = nodes_[index];
+    if (node.place == kDue) return;
+    Queue& queue = queues_[queue_number];
+    const std::int64_t tick = std::max(tick_of(deadline), current_ + 1);
+    if (queue.full() || tick < queue.last_tick || tick > current_ + kTicksMax) {
+      arm(index, deadline);
+      return;
+    }
+    if (is_in_slot(node)) unlink(index);
+    if (queue.empty()) queue.head_tick = tick;
+    queue.last_tick = tick;
+    node = Node{queue.tail, static_cast<std::uint32_t>(tick),
+                static_cast<std::uint16_t>(kFirstQueue + queue_number)};
+    queue.ring[queue.place_of(queue.tail++)] = index;
   }
 
   /// arm() for Policy::expire(): exact also where the next deadline of the expired object lies in
@@ -61,14 +91,14 @@ class TimerWheel {
       return;
     }
     if (nodes_[index].place == kDue) return;
-    if (nodes_[index].place != kUnarmed) unlink(index);
+    if (is_in_slot(nodes_[index])) unlink(index);
     push_due(index, policy);
   }
 
   void cancel(std::uint32_t index) {
     Node& node = nodes_[index];
-    if (node.place != kUnarmed && node.place != kDue) unlink(index);
-    node.place = kUnarmed; // an entry left in the heap is recognised as stale
+    if (is_in_slot(node)) unlink(index);
+    node.place = kUnarmed; // an entry left in the heap or in a queue is recognised as stale
   }
 
   /// It will be armed or cancelled soon.
@@ -109,7 +139,17 @@ class TimerWheel {
     draining_ = true;
     due_ = heap_.data() + count;
     std::uint32_t next = 0;
-    while (next < count || heap_size_ > 0) {
+    for (;;) {
+      const std::int64_t sorted = next < count ? tick_of(heap_[next].deadline) : kNever;
+      const std::int64_t again = heap_size_ > 0 ? tick_of(due_[0].deadline) : kNever;
+      const std::int64_t queued = next_queued();
+      if (std::min({sorted, again, queued}) == kNever) break;
+      if (queued <= std::min(sorted, again)) {
+        current_ = std::max(current_, queued);
+        take_queued(policy);
+        collect_rearmed(policy);
+        continue;
+      }
       const bool from_heap = heap_size_ > 0 && (next == count || heap_[next] < due_[0]);
       if (next + 2 * kGroup < count) policy.prefetch(heap_[next + 2 * kGroup].index);
       if (next + kGroup < count) policy.expect(heap_[next + kGroup].index);
@@ -122,13 +162,33 @@ class TimerWheel {
     due_ = heap_.data();
   }
 
-  [[nodiscard]] std::size_t bytes() const { return nodes_.bytes() + heap_.bytes(); }
+  [[nodiscard]] std::size_t bytes() const {
+    std::size_t bytes = nodes_.bytes() + heap_.bytes();
+    for (const Queue& queue : queues_) bytes += queue.ring.bytes();
+    return bytes;
+  }
 
  private:
   struct Node {
-    std::uint32_t next;
-    std::uint32_t prev;
-    std::uint16_t place; // kUnarmed, kDue, or slot + 1
+    std::uint32_t next;  // in a queue: its position there
+    std::uint32_t prev;  // in a queue: the low half of its tick
+    std::uint16_t place; // kUnarmed, kDue, slot + 1, or kFirstQueue + queue
+  };
+  /// A ring of indices. An entry is stale unless its object's node names its position.
+  struct Queue {
+    ReservedArray<std::uint32_t> ring;
+    std::uint32_t head = 0;
+    std::uint32_t tail = 0;
+    std::int64_t head_tick = 0;  // of the first entry, when there is one
+    std::int64_t last_tick = 0;  // of the latest entry ever
+    [[nodiscard]] bool empty() const { return head == tail; }
+    [[nodiscard]] bool full() const { return tail - head == ring.size(); }
+    [[nodiscard]] std::uint32_t place_of(std::uint32_t position) const {
+      return position & static_cast<std::uint32_t>(ring.size() - 1);
+    }
+    [[nodiscard]] std::uint32_t at(std::uint32_t position) const {
+      return ring[place_of(position)];
+    }
   };
   struct Due {
     Timestamp deadline;
@@ -141,7 +201,21 @@ class TimerWheel {
   static constexpr std::uint32_t kGroup = 16;
   static constexpr std::uint16_t kUnarmed = 0;
   static constexpr std::uint16_t kDue = 0xffff;
-  static_assert(kSlots < kDue && std::has_single_bit(kSlots));
+  static constexpr std::uint16_t kFirstQueue = kDue - kQueues;
+  static_assert(kSlots < kFirstQueue && std::has_single_bit(kSlots));
+  static constexpr std::int64_t kNever = std::numeric_limits<std::int64_t>::max();
+  /// Half of a tick's low half: further ahead it could not be told.
+  static constexpr std::int64_t kTicksMax = std::numeric_limits<std::int32_t>::max();
+
+  static bool is_queued(const Node& node) {
+    return node.place >= kFirstQueue && node.place != kDue;
+  }
+  static bool is_in_slot(const Node& node) {
+    return node.place != kUnarmed && node.place < kFirstQueue;
+  }
+  [[nodiscard]] std::int64_t queued_tick(const Node& node) const {
+    return current_ + static_cast<std::int32_t>(node.prev - static_cast<std::uint32_t>(current_));
+  }
 
   static std::int64_t tick_of(Timestamp t) { return to_nanoseconds(t) >> kTickShift; }
   [[nodiscard]] std::uint32_t ticks_ahead(std::uint32_t slot) const {
@@ -235,11 +309,20 @@ class TimerWheel {
   bool enter_next_tick(std::int64_t last, Policy& policy) {
     if (current_ >= last) return false;
     const std::uint32_t ahead = next_occupied();
-    if (ahead == 0 || current_ + ahead > last) {
+    const std::int64_t next = std::min(ahead == 0 ? kNever : current_ + ahead, next_queued());
+    if (next > last) {
       current_ = last;
       return false;
     }
-    current_ += ahead;
+    current_ = next;
+    take_slot(policy);
+    take_queued(policy);
+    return true;
+  }
+
+  /// Takes the objects out of the slot of the current tick.
+  template <class Policy>
+  void take_slot(Policy& policy) {
     const std::uint32_t slot = static_cast<std::uint32_t>(current_) % kSlots;
     const std::uint32_t head = capacity_ + slot;
     occupied_[slot / 64] &= ~(std::uint64_t{1} << (slot % 64));
@@ -255,10 +338,56 @@ class TimerWheel {
       }
       for (std::uint32_t i = 0; i < size; ++i) refile(group[i], policy);
     }
-    return true;
   }
 
-  /// Preconditions: `index` was taken out of the slot of the current tick.
+  /// The tick in which the next queued object is due, or kNever.
+  [[nodiscard]] std::int64_t next_queued() const {
+    std::int64_t next = kNever;
+    for (const Queue& queue : queues_) {
+      if (!queue.empty()) next = std::min(next, queue.head_tick);
+    }
+    return next;
+  }
+
+  /// Takes the objects out of the queues that are due by the current tick.
+  template <class Policy>
+  void take_queued(Policy& policy) {
+    for (Queue& queue : queues_) {
+      while (!queue.empty() && queue.head_tick <= current_) {
+        const std::uint32_t index = queue.at(queue.head);
+        const bool waits = is_waiting(queue, queue.head);
+        ++queue.head;
+        fetch_ahead(queue, policy);
+        if (waits) {
+          nodes_[index].place = kUnarmed;
+          refile(index, policy);
+        }
+        find_head(queue);
+      }
+    }
+  }
+
+  /// The node of one that is far ahead, then the object of one that is nearer and still waits.
+  template <class Policy>
+  void fetch_ahead(const Queue& queue, Policy& policy) const {
+    const std::uint32_t behind = queue.tail - queue.head;
+    if (behind > 2 * kGroup) prefetch(queue.at(queue.head + 2 * kGroup));
+    if (behind > kGroup && is_waiting(queue, queue.head + kGroup)) {
+      policy.prefetch(queue.at(queue.head + kGroup));
+    }
+  }
+
+  [[nodiscard]] bool is_waiting(const Queue& queue, std::uint32_t position) const {
+    const Node& node = nodes_[queue.at(position)];
+    return node.place == kFirstQueue + (&queue - queues_) && node.next == position;
+  }
+
+  void find_head(Queue& queue) const {
+    while (!queue.empty() && !is_waiting(queue, queue.head)) ++queue.head;
+    if (!queue.empty()) queue.head_tick = queued_tick(nodes_[queue.at(queue.head)]);
+  }
+
+  /// Preconditions: `index` was taken out of the slot or queue of the current tick.
   template <class Policy>
   void refile(std::uint32_t index, Policy& policy) {
     const Timestamp deadline = policy.deadline(index);
@@ -309,6 +438,7 @@ class TimerWheel {
   ReservedArray<Due> heap_; // twice the objects: cancelled entries stay until their time
   Due* due_ = nullptr;  // the heap: heap_ itself, but while draining what is left of it
   std::uint32_t heap_size_ = 0;
+  Queue queues_[kQueues];
   std::uint64_t occupied_[kSlots / 64] = {};
   std::int64_t current_ = 0; // the tick that has been entered
   Timestamp next_due_{kTimeMin};

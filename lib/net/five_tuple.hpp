@@ -24,17 +24,28 @@ struct Endpoint {
 struct FlowKey {
   IpAddress lower_address;
   IpAddress upper_address;
-  std::uint16_t lower_port;
-  std::uint16_t upper_port;
-  std::uint32_t encapsulation;
+  /// Ports and encapsulation, one word: see IpAddress::v4() for why keys are made of words.
+  std::uint64_t rest;
 
-  friend bool operator==(const FlowKey& a, const FlowKey& b) {
-    return std::memcmp(&a, &b, sizeof(FlowKey)) == 0;
+  static constexpr std::uint64_t rest_of(std::uint16_t lower_port, std::uint16_t upper_port,
+                                         std::uint32_t encapsulation) {
+    return std::uint64_t{encapsulation} << 32 | std::uint32_t{upper_port} << 16 | lower_port;
   }
-  [[nodiscard]] Endpoint lower() const { return {lower_address, lower_port}; }
-  [[nodiscard]] Endpoint upper() const { return {upper_address, upper_port}; }
+  [[nodiscard]] std::uint16_t lower_port() const { return static_cast<std::uint16_t>(rest); }
+  [[nodiscard]] std::uint16_t upper_port() const { return static_cast<std::uint16_t>(rest >> 16); }
+  [[nodiscard]] std::uint32_t encapsulation() const {
+    return static_cast<std::uint32_t>(rest >> 32);
+  }
+  friend bool operator==(const FlowKey& a, const FlowKey& b) {
+    return ((a.lower_address.first_word() ^ b.lower_address.first_word()) |
+            (a.lower_address.last_word() ^ b.lower_address.last_word()) |
+            (a.upper_address.first_word() ^ b.upper_address.first_word()) |
+            (a.upper_address.last_word() ^ b.upper_address.last_word()) | (a.rest ^ b.rest)) == 0;
+  }
+  [[nodiscard]] Endpoint lower() const { return {lower_address, lower_port()}; }
+  [[nodiscard]] Endpoint upper() const { return {upper_address, upper_port()}; }
 };
-static_assert(sizeof(FlowKey) == 40, "compared as bytes: no padding");
+static_assert(sizeof(FlowKey) == 40, "no padding");
 
 namespace five_tuple_detail {
 
@@ -100,12 +111,14 @@ inline void hash_ipv6_flow(Packet& packet, const HashSeed& seed) {
 /// was called (kFromLower says which end point is the lower one).
 inline FlowKey flow_key_of(const Packet& packet) {
   const TcpHeader tcp = tcp_header_of(packet);
+  const std::uint16_t source = tcp.source_port();
+  const std::uint16_t destination = tcp.destination_port();
   if (packet.has(packet_flags::kFromLower)) {
-    return {source_address(packet), destination_address(packet), tcp.source_port(),
-            tcp.destination_port(), packet.encapsulation};
+    return {source_address(packet), destination_address(packet),
+            FlowKey::rest_of(source, destination, packet.encapsulation)};
   }
-  return {destination_address(packet), source_address(packet), tcp.destination_port(),
-          tcp.source_port(), packet.encapsulation};
+  return {destination_address(packet), source_address(packet),
+          FlowKey::rest_of(destination, source, packet.encapsulation)};
 }
 
 /// Keyed hash of the flow, equal for both directions. Sets flow_hash and kFromLower. Where both
@@ -131,17 +144,19 @@ inline void hash_flow(Packet& packet, const HashSeed& seed) {
 /// What hash_flow() gives the packets of this connection: a connection stores its key only.
 inline std::uint64_t hash_of(const FlowKey& key, const HashSeed& seed) {
   namespace detail = five_tuple_detail;
-  std::uint8_t ports[4] = {
-      static_cast<std::uint8_t>(key.lower_port >> 8), static_cast<std::uint8_t>(key.lower_port),
-      static_cast<std::uint8_t>(key.upper_port >> 8), static_cast<std::uint8_t>(key.upper_port)};
+  const std::uint16_t lower_port = key.lower_port();
+  const std::uint16_t upper_port = key.upper_port();
+  const std::uint8_t ports[4] = {
+      static_cast<std::uint8_t>(lower_port >> 8), static_cast<std::uint8_t>(lower_port),
+      static_cast<std::uint8_t>(upper_port >> 8), static_cast<std::uint8_t>(upper_port)};
   const std::uint8_t* lower = key.lower_address.bytes.data();
   const std::uint8_t* upper = key.upper_address.bytes.data();
-  if ((key.encapsulation & 1) != 0) {  // bit 0 is the IP version, see decode()
+  if ((key.encapsulation() & 1) != 0) {  // bit 0 is the IP version, see decode()
     return detail::mix_ipv6(detail::ipv6_endpoint(lower, ports),
-                            detail::ipv6_endpoint(upper, ports + 2), key.encapsulation, seed);
+                            detail::ipv6_endpoint(upper, ports + 2), key.encapsulation(), seed);
   }
   return detail::mix_ipv4(detail::ipv4_endpoint(lower + 12, ports),
-                          detail::ipv4_endpoint(upper + 12, ports + 2), key.encapsulation, seed);
+                          detail::ipv4_endpoint(upper + 12, ports + 2), key.encapsulation(), seed);
 }
 
 }  // namespace flowloom

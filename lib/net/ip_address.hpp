@@ -15,9 +15,12 @@ struct IpAddress {
   std::array<std::uint8_t, 16> bytes{};
 
   static IpAddress v4(const std::uint8_t* four) {
+    // Stored by words, as it is compared: a word that was stored in pieces cannot be loaded until
+    // they have left the store buffer, which cost a sixteenth of a run over short connections.
+    constexpr std::uint64_t kMappedPrefix = 0xffff0000;
+    const std::uint64_t low = kMappedPrefix | std::uint64_t{load_native<std::uint32_t>(four)} << 32;
     IpAddress a;
-    a.bytes[10] = a.bytes[11] = 0xff;
-    std::memcpy(a.bytes.data() + 12, four, 4);
+    std::memcpy(a.bytes.data() + 8, &low, sizeof low);
     return a;
   }
   static IpAddress v6(const std::uint8_t* sixteen) {
@@ -28,6 +31,13 @@ struct IpAddress {
   [[nodiscard]] bool is_v4() const {
     return load_native<std::uint64_t>(bytes.data()) == 0 &&
            load_be32(bytes.data() + 8) == 0x0000ffff;
+  }
+  /// Its first and its last eight bytes, as this machine loads them.
+  [[nodiscard]] std::uint64_t first_word() const {
+    return load_native<std::uint64_t>(bytes.data());
+  }
+  [[nodiscard]] std::uint64_t last_word() const {
+    return load_native<std::uint64_t>(bytes.data() + 8);
   }
   friend auto operator<=>(const IpAddress&, const IpAddress&) = default;
 };

@@ -141,7 +141,7 @@ void Delivery::describe(const Connection& c, CloseReason reason, ConnectionRecor
   record.state = conn_state_of(c);
   record.originator =
       c.has_any(connection_flags::kOriginatorIsUpper) ? KeySide::Upper : KeySide::Lower;
-  record.ipv6 = (c.key.encapsulation & 1) != 0;
+  record.ipv6 = (c.key.encapsulation() & 1) != 0;
   record.midstream = !c.half[0].has_any(half_flags::kSynSeen) &&
                      !c.half[1].has_any(half_flags::kSynSeen);
   record.established = c.has_any(connection_flags::kEstablished);

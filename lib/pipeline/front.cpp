@@ -1,5 +1,6 @@
 #include "pipeline/front.hpp"
 
+#include <bit>
 #include <variant>
 
 #include "net/five_tuple.hpp"
@@ -25,7 +26,7 @@ Front::Front(const FrontSettings& settings)
       joiner_(settings.decode.seed) {}
 
 void Front::run(Burst& burst) {
-  bool any_concern_the_joiner = false;
+  PacketSet concern_joiner = 0;
   for (std::uint32_t i = 0; i < burst.size; ++i) {
     Packet& packet = burst.packets[i];
     if (packet.verdict == Verdict::Filtered) continue;
@@ -35,18 +36,24 @@ void Front::run(Burst& burst) {
     hash_flow(packet, decode_options_.seed);
     if (joiner_.concerns(packet)) [[unlikely]] {
       joiner_.prefetch(packet);
-      any_concern_the_joiner = true;
+      concern_joiner |= PacketSet{1} << i;
     }
   }
-  if (any_concern_the_joiner) join_tags(burst);
+  if (concern_joiner != 0) join_tags(burst, concern_joiner);
   if (burst.size > 0) defragmenter_.expire(burst.packets[burst.size - 1].clock);
 }
 
 // A round of its own, so that its table is fetched meanwhile.
-void Front::join_tags(Burst& burst) {
-  for (std::uint32_t i = 0; i < burst.size; ++i) {
-    Packet& packet = burst.packets[i];
-    if (packet.verdict == Verdict::Tcp && joiner_.concerns(packet)) joiner_.join(packet);
+void Front::join_tags(Burst& burst, PacketSet concerned) {
+  for (; concerned != 0; concerned &= concerned - 1) {
+    const auto i = static_cast<std::uint32_t>(std::countr_zero(concerned));
+    const bool before = joiner_.any_joined();
+    joiner_.join(burst.packets[i]);
+    if (joiner_.any_joined() == before) [[likely]] continue;
+    // The first one of the run: from here on packets without SYN concern it, too.
+    for (std::uint32_t later = i + 1; later < burst.size; ++later) {
+      if (burst.packets[later].verdict == Verdict::Tcp) concerned |= PacketSet{1} << later;
+    }
   }
 }
 

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <limits>
 
 #include "ip/defragmenter.hpp"
 #include "net/decode.hpp"
@@ -55,7 +56,10 @@ class Front {
     std::size_t bytes;
     DatagramRing::Handle handle;
   };
-  void join_tags(Burst& burst);
+  /// Bit i: packet i of a burst.
+  using PacketSet = std::uint32_t;
+  static_assert(kBurstMax <= std::numeric_limits<PacketSet>::digits);
+  void join_tags(Burst& burst, PacketSet concerned);
   void defragment(Packet& packet);
   void give_back_last();
 

@@ -15,6 +15,11 @@ namespace flowloom {
 
 namespace {
 
+/// Queues of the timer wheel: time-outs that are the same for all connections.
+constexpr unsigned kHandshakeQueue = 0;
+constexpr unsigned kLingerQueue = 1;
+static_assert(TimerWheel::kQueues == 2);
+
 /// How many connections are looked at to find one to evict.
 constexpr std::uint32_t kEvictionSample = 32;
 
@@ -97,7 +102,6 @@ std::size_t Shard::reserved_bytes() const {
 }
 
 void Shard::track(Burst& burst) {
-  prefetch(burst);
   for (std::uint32_t i = 0; i < burst.size; ++i) {
     Packet& packet = burst.packets[i];
     if (packet.clock >= wheel_.next_due()) advance_clock(packet.clock);
@@ -106,13 +110,15 @@ void Shard::track(Burst& burst) {
   }
 }
 
-// Two rounds over the burst, so that the memory of one packet is fetched while others are
-// prepared. Nothing is looked up for good here: an earlier packet of the burst may create or end
-// the connection of a later one.
-void Shard::prefetch(const Burst& burst) const {
+void Shard::prefetch_table(const Burst& burst) const {
   for (std::uint32_t i = 0; i < burst.size; ++i) {
     table_.prefetch(burst.packets[i].flow_hash);
   }
+}
+
+// Nothing is looked up for good here: an earlier packet may create or end the connection of a
+// later one.
+void Shard::prefetch_connections(const Burst& burst) const {
   for (std::uint32_t i = 0; i < burst.size; ++i) {
     if (burst.packets[i].verdict != Verdict::Tcp) continue;
     const std::uint32_t index = table_.candidate(burst.packets[i].flow_hash);
@@ -120,7 +126,7 @@ void Shard::prefetch(const Burst& burst) const {
     prefetch_object<PrefetchFor::Write>(connections_[index]);
     constexpr TcpFlags kChangesState = kSyn | kFin | kRst;
     if (tcp_header_of(burst.packets[i]).flags().has_any(kChangesState)) {
-      prefetch_line<PrefetchFor::Write>(&origins_[index]);
+      prefetch_object<PrefetchFor::Write>(origins_[index]);
       wheel_.prefetch(index);
     }
   }
@@ -178,7 +184,19 @@ void Shard::track_packet(Packet& packet) {
   c->last_clock = s.clock; // until here that of the packet before
   // What may bring the deadline nearer; all else only postpones it, which the wheel finds out.
   const bool turned = was_closing != c->has_any(connection_flags::kClosing);
-  if (turned || s.flags.has_any(kSyn)) wheel_.arm(c->index, deadline_of(*c));
+  if (turned || s.flags.has_any(kSyn)) rearm(*c);
+}
+
+void Shard::rearm(Connection& c) {
+  const Timestamp deadline = deadline_of(c);
+  const bool lingers = c.has_any(connection_flags::kClosing) &&
+                       deadline == saturating_add(origins_[c.index].closing_clock,
+                                                  config_.closed_timeout);
+  if (lingers) {
+    wheel_.enqueue(kLingerQueue, c.index, deadline);
+  } else {
+    wheel_.arm(c.index, deadline);
+  }
 }
 
 Shard::TalkerCounts Shard::counts_of(const Connection& c, Direction d) const {
@@ -365,7 +383,8 @@ Connection* Shard::admit(const Packet& packet, const FlowKey& key, const Segment
     }
   }
   // Until the handshake is complete a connection is embryonic, whatever comes of this segment.
-  wheel_.arm(index, saturating_add(s.clock, std::min(config_.syn_timeout, config_.idle_timeout)));
+  wheel_.enqueue(kHandshakeQueue, index,
+                 saturating_add(s.clock, std::min(config_.syn_timeout, config_.idle_timeout)));
   if (config_.probes == ReportProbes::Yes) watch(c, packet, s);
   delivery_.about(c);
   delivery_.open();
@@ -376,7 +395,7 @@ Connection* Shard::admit(const Packet& packet, const FlowKey& key, const Segment
 void Shard::prefetch_next_connection() const {
   const std::uint32_t next = connections_.next();
   prefetch_object<PrefetchFor::Write>(connections_.data()[next]);
-  prefetch_line<PrefetchFor::Write>(&origins_[next]);
+  prefetch_object<PrefetchFor::Write>(origins_.data()[next]);
   wheel_.prefetch(next);
 }
 

@@ -31,6 +31,16 @@ class Shard {
   /// call to call.
   void track(Burst& burst);
 
+  /// Hints that a burst will be tracked soon, best one after the other with other work between
+  /// them: fetches the lines of the flow table, then the connections that these name.
+  void prefetch_table(const Burst& burst) const;
+  void prefetch_connections(const Burst& burst) const;
+  /// Both at once, for a caller with one burst at a time.
+  void prefetch(const Burst& burst) const {
+    prefetch_table(burst);
+    prefetch_connections(burst);
+  }
+
   /// Lets packet time pass without a packet: fires what is due before or at `clock`.
   void advance_clock(Timestamp clock);
 
@@ -66,7 +76,6 @@ class Shard {
     const FlowKey& operator()(std::uint32_t index) const { return connections[index].key; }
   };
 
-  void prefetch(const Burst& burst) const;
   void track_packet(Packet& packet);
   /// Counts of a talker that tell what a segment was found to be.
   struct TalkerCounts {
@@ -103,6 +112,7 @@ class Shard {
   void watch(Connection& c, const Packet& packet, const Segment& s);
   void judge_contacts(Timestamp clock);
   void report_probe(Connection& c);
+  void rearm(Connection& c);
   void expire(std::uint32_t index, Timestamp deadline);
   void end(Connection& c, CloseReason reason);
   [[nodiscard]] Timestamp deadline_of(const Connection& c) const;

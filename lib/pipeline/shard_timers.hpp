@@ -14,7 +14,7 @@ struct ShardTimers {
   std::uint64_t rank(std::uint32_t index) const { return shard.origins_[index].first_packet; }
   void prefetch(std::uint32_t index) const {
     prefetch_object<PrefetchFor::Write>(shard.connections_[index]);
-    prefetch_line(&shard.origins_[index]);
+    prefetch_object(shard.origins_[index]);
   }
   void expect(std::uint32_t index) const {
     shard.table_.prefetch(hash_of(shard.connections_[index].key, shard.config_.seed));

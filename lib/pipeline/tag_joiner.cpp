@@ -27,7 +27,7 @@ void put_first(Set& set, const Entry& entry) {
 std::uint64_t TagJoiner::hash_of_ends(const Packet& packet) const {
   if ((packet.encapsulation & ~kVersionBit) == 0) return packet.flow_hash;
   FlowKey key = flow_key_of(packet);
-  key.encapsulation &= kVersionBit;
+  key.rest = FlowKey::rest_of(key.lower_port(), key.upper_port(), key.encapsulation() & kVersionBit);
   return hash_of(key, seed_);
 }
 

@@ -28,6 +28,9 @@ class TagJoiner {
     return any_joined_ || tcp_header_of(packet).flags().has_any(kSyn);
   }
 
+  /// Whether any packet so far was given another identity.
+  [[nodiscard]] bool any_joined() const { return any_joined_; }
+
   /// join() will be called for it soon. A hint: right for packets without tags.
   void prefetch(const Packet& packet) const {
     prefetch_line<PrefetchFor::Write>(&pending_[packet.flow_hash % kPendingSets]);

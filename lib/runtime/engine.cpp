@@ -1,6 +1,7 @@
 #include "runtime/engine.hpp"
 
 #include <algorithm>
+#include <array>
 
 #include "base/backoff.hpp"
 #include "base/check.hpp"
@@ -116,27 +117,47 @@ void Engine::end_input(Receiver& receiver) {
   if (receiver.front.reached_limit()) receiver.ledger.reached(Limit::Datagrams);
 }
 
+// The back half for a burst that was prepared, then its frames go back.
+void Engine::complete(Burst& burst, unsigned index) {
+  Worker& worker = *workers_[index];
+  worker.shard.track(burst);
+  const Packet& last = burst.packets[burst.size - 1];
+  receivers_[index]->front.release(last.number);
+  sources_[index]->release(burst);
+  worker.consumer().on_watermark({last.clock, last.number, 0});
+  worker.publish();
+  burst.size = 0;
+}
+
+// Two bursts are under way: what the next one needs is fetched while this one is tracked, and while
+// the one after it is received.
 void Engine::run_to_completion(unsigned index) {
   Worker& worker = *workers_[index];
-  PacketSource& source = *sources_[index];
-  Burst burst;
-  burst.limit = settings_.burst;
+  std::array<Burst, 2> bursts;
+  for (Burst& burst : bursts) burst.limit = settings_.burst;
+  unsigned next = 0;
   Backoff backoff;
   while (!stop_.load(std::memory_order_relaxed)) {
-    const SourceState state = source.receive(burst);
-    if (state == SourceState::End) break;
-    if (state == SourceState::Idle) {
-      backoff.wait();
-      continue;
+    Burst& fresh = bursts[next];
+    Burst& ready = bursts[1 - next];
+    const SourceState state = sources_[index]->receive(fresh);
+    if (state == SourceState::Packets) {
+      prepare(fresh, index);
+      worker.shard.prefetch_table(fresh);
     }
-    backoff.reset();
-    prepare(burst, index);
-    worker.shard.track(burst);
-    const Packet& last = burst.packets[burst.size - 1];
-    receivers_[index]->front.release(last.number);
-    source.release(burst);
-    worker.consumer().on_watermark({last.clock, last.number, 0});
-    worker.publish();
+    const bool idle = ready.size == 0;
+    if (!idle) complete(ready, index);
+    if (state == SourceState::End) break;
+    if (state == SourceState::Packets) {
+      worker.shard.prefetch_connections(fresh);
+      next = 1 - next;
+      backoff.reset();
+    } else if (idle) {
+      backoff.wait();
+    }
+  }
+  for (Burst& burst : bursts) {
+    if (burst.size > 0) complete(burst, index);
   }
   end_input(*receivers_[index]);
   worker.finish();
@@ -185,6 +206,7 @@ void Engine::run_steered(unsigned index) {
     const Steering::State state = steering_->receive(index, burst, progress);
     if (state == Steering::State::Packets) {
       backoff.reset();
+      worker.shard.prefetch(burst);
       worker.shard.track(burst);
       const Packet& last = burst.packets[burst.size - 1];
       steering_->done(index, last.clock, last.number);

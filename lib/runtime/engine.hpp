@@ -106,6 +106,7 @@ class Engine {
   void run_writer();
   struct Receiver;
   void prepare(Burst& burst, unsigned source);
+  void complete(Burst& burst, unsigned index);
   static void end_input(Receiver& receiver);
 
   const EngineSettings settings_;

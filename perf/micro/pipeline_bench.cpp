@@ -66,6 +66,7 @@ class Pipeline {
   void handle_burst() {
     for (std::uint32_t i = 0; i < burst_.size; ++i) burst_.packets[i].verdict = Verdict::Tcp;
     front_.run(burst_);
+    shard_.prefetch(burst_);
     shard_.track(burst_);
     front_.release(burst_.packets[burst_.size - 1].number);
     source_.release(burst_);

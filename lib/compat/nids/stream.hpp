@@ -48,8 +48,8 @@ inline FlowKey key_of(const tuple4& ends) {
   const std::uint64_t to = std::uint64_t{load_be32(destination)} << kPortBits | ends.dest;
   const IpAddress a = IpAddress::v4(source);
   const IpAddress b = IpAddress::v4(destination);
-  return from <= to ? FlowKey{a, b, ends.source, ends.dest, 0}
-                    : FlowKey{b, a, ends.dest, ends.source, 0};
+  return from <= to ? FlowKey{a, b, FlowKey::rest_of(ends.source, ends.dest, 0)}
+                    : FlowKey{b, a, FlowKey::rest_of(ends.dest, ends.source, 0)};
 }
 
 inline bool same_ends(const tuple4& a, const tuple4& b) {

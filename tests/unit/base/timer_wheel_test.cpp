@@ -86,6 +86,10 @@ class Subject {
     deadlines_[index] = deadline;
     wheel_.arm(index, deadline);
   }
+  void enqueue(unsigned queue, std::uint32_t index, Timestamp deadline) {
+    deadlines_[index] = deadline;
+    wheel_.enqueue(queue, index, deadline);
+  }
   /// Later than before: nobody tells the wheel.
   void postpone(std::uint32_t index, Timestamp deadline) { deadlines_[index] = deadline; }
   void cancel(std::uint32_t index) { wheel_.cancel(index); }
@@ -133,6 +137,12 @@ Duration some_delay(std::mt19937_64& random) {
   }
 }
 
+/// A queue's time-out; sometimes another one, which its order does not allow.
+Duration queue_delay(unsigned queue, std::mt19937_64& random) {
+  if (random() % 16 == 0) return some_delay(random);
+  return queue == 0 ? Duration{std::chrono::seconds{2}} : Duration{std::chrono::seconds{30}};
+}
+
 Duration some_step(std::mt19937_64& random) {
   switch (random() % 8) {
     case 0: return Duration{0};
@@ -153,7 +163,13 @@ void run_against_model(std::uint64_t seed, Timestamp start) {
   for (int step = 0; step < 3000; ++step) {
     const auto index = static_cast<std::uint32_t>(random() % kObjects);
     const Timestamp deadline = now + some_delay(random);
-    switch (random() % 6) {
+    const auto queue = static_cast<unsigned>(random() % TimerWheel::kQueues);
+    switch (random() % 8) {
+      case 6:
+      case 7:
+        model.set(index, now + queue_delay(queue, random));
+        wheel.enqueue(queue, index, model.deadline(index));
+        break;
       case 0:
         wheel.cancel(index);
         model.cancel(index);

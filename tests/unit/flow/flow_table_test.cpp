@@ -16,9 +16,7 @@ namespace {
 
 FlowKey key_of_number(std::uint32_t n) {
   FlowKey key{};
-  key.lower_port = static_cast<std::uint16_t>(n);
-  key.upper_port = 80;
-  key.encapsulation = n >> 16;
+  key.rest = FlowKey::rest_of(static_cast<std::uint16_t>(n), 80, n >> 16);
   return key;
 }
 
