@@ -202,18 +202,25 @@ StreamOffset TcpTracker<Handler>::final_until(const Connection& c, Direction d) 
                              : std::numeric_limits<StreamOffset>::max();
 }
 
+// A FIN in doubt was one if the receiver has acknowledged exactly that much.
+template <class Handler>
+void TcpTracker<Handler>::confirm_fin(Connection& c, Direction d) {
+  HalfConnection& h = c.half[index_of(d)];
+  using enum half_flags::Bits;
+  if (!h.has_all(kDoubtFin | kAcked) || h.has_any(kFinSeen)) return;
+  if (h.snd_una != find_half_extra(c, d)->doubt_fin + 1) return;
+  h.clear(kDoubtFin);
+  h.set(kFinSeen);
+  h.fin_seq = h.snd_una - 1;
+  if (h.snd_nxt.before(h.snd_una)) h.snd_nxt = h.snd_una;
+}
+
 // The receiver of `d` has acknowledged more: that settles what was doubtful up to there.
 template <class Handler>
 void TcpTracker<Handler>::confirm_acked(Connection& c, Direction d, Handler& out) {
-  HalfConnection& h = c.half[index_of(d)];
+  const HalfConnection& h = c.half[index_of(d)];
   using enum half_flags::Bits;
-  if (h.has_any(kDoubtFin) && h.snd_una == find_half_extra(c, d)->doubt_fin + 1 &&
-      !h.has_any(kFinSeen)) {
-    h.clear(kDoubtFin);
-    h.set(kFinSeen);
-    h.fin_seq = h.snd_una - 1;
-    if (h.snd_nxt.before(h.snd_una)) h.snd_nxt = h.snd_una;
-  }
+  confirm_fin(c, d);
   if (h.has_any(kFinSeen) && h.snd_una == h.fin_seq + 1) {
     forget_doubtful(c, d, unwrap(h.fin_seq, h.offset, h.rcv_nxt),
                     std::numeric_limits<StreamOffset>::max() / 2);
@@ -221,12 +228,28 @@ void TcpTracker<Handler>::confirm_acked(Connection& c, Direction d, Handler& out
   if (!h.has_any(kDoubt)) return;
   HalfExtra& extra = *find_half_extra(c, d);
   const StreamOffset acked = unwrap(h.snd_una, h.offset, h.rcv_nxt);
-  if (acked <= extra.doubtful.front(memory_.pages)) return;
+  const StreamOffset front = extra.doubtful.front(memory_.pages);
+  if (acked <= front || fills_acked_hole(h, extra, front)) return;
   if (h.has_any(kFinSeen) && !h.has_any(kEnded | kFinAcked) && (h.fin_seq + 1).before(h.snd_una)) {
     void_fin(c, d); // it took bytes at and behind the FIN's place
   }
   if (extra.doubt_cause == Fate::AfterEnd) reopen(c, d);
   believe_doubtful(c, d, acked, out);
+}
+
+/// The receiver had acknowledged that position before: it says nothing of the copy that came since.
+template <class Handler>
+bool TcpTracker<Handler>::fills_acked_hole(const HalfConnection& h, const HalfExtra& extra,
+                                           StreamOffset position) {
+  return h.has_any(half_flags::kHolePending) &&
+         position < unwrap(extra.hole_ack, h.offset, h.rcv_nxt);
+}
+
+// The receiver has these bytes, and no copy without doubt has come: rather these than a gap.
+template <class Handler>
+void TcpTracker<Handler>::believe_only_copies(Connection& c, Direction d, StreamOffset until,
+                                              Handler& out) {
+  if (c.half[index_of(d)].has_any(half_flags::kDoubt)) believe_doubtful(c, d, until, out);
 }
 
 // As if they had just arrived, without doubt.
@@ -253,16 +276,16 @@ void TcpTracker<Handler>::believe_doubtful(Connection& c, Direction d, StreamOff
   if (doubtful.empty()) h.clear(half_flags::kDoubt);
 }
 
-// The connection ends, and nobody will acknowledge anything any more. What was delivered the
-// receiver has, so an acknowledgement that was missed may have moved its window on by as much:
-// bytes within that are no intruder's.
+// The connection ends, and nobody will acknowledge anything any more. What was delivered or
+// acknowledged the receiver has, so an acknowledgement that was missed may have moved its window on
+// by as much: bytes within that are no intruder's.
 template <class Handler>
 void TcpTracker<Handler>::believe_permitted(Connection& c, Direction d, Handler& out) {
   const HalfConnection& h = c.half[index_of(d)];
   if (!h.has_any(half_flags::kDoubt)) return;
   if (find_half_extra(c, d)->doubt_cause != Fate::OutOfWindow) return;
   const StreamOffset window = std::max(h.snd_una.distance_to(h.snd_edge), 0);
-  believe_doubtful(c, d, h.offset + window, out);
+  believe_doubtful(c, d, std::max(h.offset, acked_offset(h)) + window, out);
 }
 
 template <class Handler>

@@ -84,12 +84,18 @@ void TcpTracker<Handler>::place_doubtful(Connection& c, Direction d, StreamOffse
                                          ByteView bytes, Fate cause) {
   if (bytes.empty()) return;
   const HalfConnection& h = c.half[index_of(d)];
-  if (h.has_any(half_flags::kEnded | half_flags::kFinAcked) && cause != Fate::OutOfWindow) {
-    if (cause == Fate::AfterEnd) count(c, Anomaly::DataAfterFin);
-    counters_.fate(cause, bytes.size());
-    return;
+  std::size_t before_end = bytes.size(); // where the receiver may miss them
+  if (h.has_any(half_flags::kEnded)) {
+    before_end = 0;
+  } else if (h.has_any(half_flags::kFinAcked)) {
+    const StreamOffset fin = unwrap(h.fin_seq, h.offset, h.rcv_nxt);
+    const auto end = begin + static_cast<StreamOffset>(bytes.size());
+    before_end = static_cast<std::size_t>(std::clamp(fin, begin, end) - begin);
   }
-  hold_doubtful(c, d, begin, bytes, cause);
+  hold_doubtful(c, d, begin, bytes.first(before_end), cause);
+  const std::size_t behind = bytes.size() - before_end;
+  if (behind > 0 && cause == Fate::AfterEnd) count(c, Anomaly::DataAfterFin);
+  counters_.fate(cause, behind);
 }
 
 // Whose data the other side takes after its RST did not send that RST.
@@ -423,6 +429,7 @@ void TcpTracker<Handler>::end_hole_grace(Connection& c, Direction d, Handler& ou
     h.clear(half_flags::kHolePending);
     return;
   }
+  believe_only_copies(c, d, unwrap(extra.hole_ack, h.offset, h.rcv_nxt), out);
   if (!extra.hole_ack.at_or_before(h.rcv_nxt)) count(c, Anomaly::AckUnseen);
   while (h.rcv_nxt.before(extra.hole_ack) && !may_be_unseen_fin(c, d)) {
     StreamOffset until = unwrap(extra.hole_ack, h.offset, h.rcv_nxt);
@@ -491,6 +498,8 @@ void TcpTracker<Handler>::finish_stream(Connection& c, Direction d, Handler& out
     release_held(c, d, out);
   }
   h.clear(kHolePending);
+  confirm_fin(c, d);
+  believe_only_copies(c, d, acked_offset(h), out);
   believe_permitted(c, d, out);
   flush(c, d, out);
   StreamOffset known_end = h.offset;

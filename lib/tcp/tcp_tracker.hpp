@@ -263,9 +263,13 @@ class TcpTracker {
   void hold_doubtful(Connection& c, Direction d, StreamOffset begin, ByteView bytes, Fate cause);
   void replace_doubtful(Connection& c, Direction d, StreamOffset begin, StreamOffset end);
   void forget_doubtful(Connection& c, Direction d, StreamOffset begin, StreamOffset end);
+  void confirm_fin(Connection& c, Direction d);
   void confirm_acked(Connection& c, Direction d, Handler& out);
   void believe_doubtful(Connection& c, Direction d, StreamOffset until, Handler& out);
   void believe_permitted(Connection& c, Direction d, Handler& out);
+  void believe_only_copies(Connection& c, Direction d, StreamOffset until, Handler& out);
+  [[nodiscard]] static bool fills_acked_hole(const HalfConnection& h, const HalfExtra& extra,
+                                             StreamOffset position);
   void void_fin(Connection& c, Direction d);
   void doubt_fin(Connection& c, Direction d, SeqNum fin);
   void drop_doubtful(Connection& c, Direction d);
