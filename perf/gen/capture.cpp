@@ -126,7 +126,7 @@ bool Camera::develop() {
   std::erase_if(film_.frames, [&](const Frame& f) { return looks[f.packet] == Look::Refused; });
   film_.lost = static_cast<std::uint64_t>(
       std::count_if(looks.begin(), looks.end(), [](Look look) { return look != Look::Noted; }));
-  film_.directions = observer.directions();
+  film_.directions = observer.conclude();
   return !observer.lost_its_way();
 }
 

@@ -1,6 +1,7 @@
 #include "perf/gen/observer.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace flowloom::gen {
 
@@ -17,8 +18,76 @@ constexpr std::int64_t kSurelyInGrace = 150 * kMillisecond;
 constexpr std::uint64_t kSegmentsInGrace = 24;
 constexpr std::uint64_t kSegmentsInPickup = 6;
 constexpr std::int64_t kSurelyLingering = 40 * kSecond;
+/// Ticks that a timestamp may be behind TS.Recent; see docs/tcp.md.
+constexpr std::uint32_t kStampSlack = 1;
+
+bool is_newer(std::uint32_t value, std::uint32_t recent) {
+  return static_cast<std::int32_t>(value - recent) > 0;
+}
+bool is_old(std::uint32_t value, std::uint32_t recent) {
+  return static_cast<std::int32_t>(value + kStampSlack - recent) < 0;
+}
 
 }  // namespace
+
+Observer::Stamp Observer::judge_stamp(const Segment& segment) const {
+  if (!segment.stamped || segment.has(kSyn | kReset)) return Stamp::Good;
+  if (!stamps_[0].on_syn || !stamps_[1].on_syn) return Stamp::Good;
+  const Stamps& mine = stamps_[index_of(segment.side)];
+  if (!is_old(segment.stamp_value, mine.most)) return Stamp::Good;
+  return is_old(segment.stamp_value, mine.least) ? Stamp::Old : Stamp::Unsure;
+}
+
+/// TS.Recent moves with segments that begin no later than the receiver's last acknowledgement
+/// (RFC 7323, 4.3): at least those which it has acknowledged, at most those before its first hole.
+void Observer::note_stamp(const Segment& segment) {
+  Stamps& mine = stamps_[index_of(segment.side)];
+  if (!segment.stamped || segment.has(kReset)) return;
+  if (segment.has(kSyn)) {
+    const bool first = !std::exchange(mine.on_syn, true);
+    if (first || is_newer(mine.least, segment.stamp_value)) mine.least = segment.stamp_value;
+    if (first || is_newer(segment.stamp_value, mine.most)) mine.most = segment.stamp_value;
+    return;
+  }
+  const DirectionTruth& direction = directions_[index_of(segment.side)];
+  Coverage had = direction.seen;
+  const std::uint64_t surely = std::min(had.prefix(), direction.acked);
+  if (direction.acked > 0) had.add(0, direction.acked);
+  if (segment.offset <= surely && is_newer(segment.stamp_value, mine.least)) {
+    mine.least = segment.stamp_value;
+  }
+  if (segment.offset <= had.prefix() && is_newer(segment.stamp_value, mine.most)) {
+    mine.most = segment.stamp_value;
+  }
+}
+
+/// A receiver drops it, or had these bytes already.
+void Observer::note_refused(const Segment& segment) {
+  const std::size_t i = index_of(segment.side);
+  directions_[i].payload_bytes += segment.bytes;
+  const std::uint64_t end = segment.offset + segment.bytes;
+  if (segment.bytes > 0) stamps_[i].refused.add(segment.offset, end);
+  if (segment.has(kFin)) stamps_[i].refused_fin = end;
+}
+
+/// What a receiver would have refused counts where it had acknowledged it, from whatever copy.
+std::array<DirectionTruth, 2>& Observer::conclude() {
+  for (std::size_t i = 0; i < directions_.size(); ++i) {
+    DirectionTruth& mine = directions_[i];
+    for (const auto& [begin, end] : stamps_[i].refused.ranges()) {
+      if (begin < mine.acked) mine.seen.add(begin, std::min(end, mine.acked));
+    }
+    const std::optional<std::uint64_t>& fin = stamps_[i].refused_fin;
+    if (fin && !mine.fin && mine.acked == *fin + 1) mine.fin = fin;
+  }
+  return directions_;
+}
+
+/// Some of its bytes were not seen before.
+bool Observer::brings_bytes(const Segment& segment) const {
+  Coverage seen = directions_[index_of(segment.side)].seen;
+  return seen.add(segment.offset, segment.offset + segment.bytes) < segment.bytes;
+}
 
 /// New bytes whose hole was acknowledged so long ago that it may have been announced as a gap.
 bool Observer::comes_too_late(const Segment& segment, std::int64_t at) const {
@@ -55,7 +124,16 @@ Observer::Answer Observer::observe(const Segment& segment, std::int64_t at) {
     if (segment.has(kFin) && !mine.fin) lost_its_way_ = true;
     return Answer::Refused;
   }
+  const Stamp stamp = judge_stamp(segment);
+  if (stamp == Stamp::Unsure && text && !segment.has(kFin) && brings_bytes(segment)) {
+    return Answer::Refused;
+  }
   ++segments_;
+  if (stamp == Stamp::Old) {
+    note_refused(segment);
+    return Answer::Noted;
+  }
+  note_stamp(segment);
   if (segment.has(kSyn)) note_syn(segment);
   if (segment.has(kAck)) note_ack(segment, at);
   note_bytes(segment, at);

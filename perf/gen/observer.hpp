@@ -22,7 +22,8 @@ class Observer {
   void observe_again(const Segment& segment);
   /// Something that must not be missing was refused: the capture has to be made otherwise.
   [[nodiscard]] bool lost_its_way() const { return lost_its_way_; }
-  [[nodiscard]] std::array<DirectionTruth, 2>& directions() { return directions_; }
+  /// Packets are over: what is known of both directions.
+  std::array<DirectionTruth, 2>& conclude();
 
  private:
   struct Note {
@@ -31,6 +32,22 @@ class Observer {
     std::uint64_t segment;
   };
 
+  /// What PAWS says of a timestamp (RFC 7323, 5). Unsure where it hangs on what a receiver had by
+  /// then, of which its acknowledgements tell too little.
+  enum class Stamp : std::uint8_t { Good, Old, Unsure };
+  /// TS.Recent of a direction's receiver, between these, and what it refused by it.
+  struct Stamps {
+    bool on_syn = false;
+    std::uint32_t least = 0;
+    std::uint32_t most = 0;
+    Coverage refused;
+    std::optional<std::uint64_t> refused_fin;
+  };
+
+  [[nodiscard]] Stamp judge_stamp(const Segment& segment) const;
+  void note_stamp(const Segment& segment);
+  void note_refused(const Segment& segment);
+  [[nodiscard]] bool brings_bytes(const Segment& segment) const;
   [[nodiscard]] bool precedes_origin(const Segment& segment, std::int64_t at) const;
   [[nodiscard]] bool comes_too_late(const Segment& segment, std::int64_t at) const;
   void note_syn(const Segment& segment);
@@ -41,6 +58,7 @@ class Observer {
   std::array<std::vector<Note>, 2> acks_;   ///< of what the direction sent
   std::array<std::optional<Note>, 2> starts_;  ///< first data or FIN, where no SYN told the origin
   std::array<std::uint64_t, 2> syn_bytes_{};   ///< not yet settled
+  std::array<Stamps, 2> stamps_;
   /// A byte into a closed window: the stream's only if it is acknowledged, or sent again later.
   std::array<std::optional<std::uint64_t>, 2> probes_;
   std::array<bool, 2> window_closed_{};        ///< by the other side, as it said last
