@@ -9,10 +9,12 @@
 #include <array>
 #include <cstdint>
 
+#include "base/bytes.hpp"
 #include "base/hash.hpp"
 #include "base/memory.hpp"
 #include "base/prefetch.hpp"
 #include "net/five_tuple.hpp"
+#include "net/ip.hpp"
 #include "net/packet.hpp"
 #include "net/tcp_header.hpp"
 
@@ -31,9 +33,9 @@ class TagJoiner {
   /// Whether any packet so far was given another identity.
   [[nodiscard]] bool any_joined() const { return any_joined_; }
 
-  /// join() will be called for it soon. A hint: right for packets without tags.
+  /// join() will be called for it soon.
   void prefetch(const Packet& packet) const {
-    prefetch_line<PrefetchFor::Write>(&pending_[packet.flow_hash % kPendingSets]);
+    prefetch_line<PrefetchFor::Write>(&pending_[place_of(packet) % kPendingSets]);
   }
 
   /// Remembers a SYN, or gives a packet the identity that its side was joined to.
@@ -43,6 +45,9 @@ class TagJoiner {
   [[nodiscard]] std::size_t reserved_bytes() const { return pending_.bytes() + joined_.bytes(); }
 
  private:
+  /// Seen twice: under other tags stood the same SYN. That stays known when the other one is
+  /// forgotten, so that its late answer is not taken for this one's.
+  enum class PendingState : std::uint8_t { Free, Waiting, SeenTwice };
   /// A SYN that may be answered under other tags. Small, because every connection leaves one: four
   /// make a cache line, and all of them stay in the second level cache.
   struct Pending {
@@ -51,7 +56,7 @@ class TagJoiner {
     std::uint32_t encapsulation;
     std::uint16_t payload_bytes;  ///< that it carried, which may be acknowledged, too
     bool from_lower;
-    bool used;
+    PendingState state;
   };
   static_assert(sizeof(Pending) == 16);
   /// One side of a connection: its packets under key.encapsulation belong to `identity`.
@@ -68,16 +73,36 @@ class TagJoiner {
   using PendingSet = std::array<Pending, kWays>;
   using JoinedSet = std::array<Joined, kWays>;
 
-  [[nodiscard]] std::uint64_t hash_of_ends(const Packet& packet) const;
-  void remember(const Packet& syn, std::uint64_t ends);
-  [[nodiscard]] const Pending* pending_elsewhere(const Packet& answer, std::uint64_t ends) const;
-  [[nodiscard]] Joined* find(const Packet& packet, std::uint64_t ends);
-  void add(const Packet& packet, std::uint64_t ends, std::uint32_t identity);
+  /// Where packets between its end points are remembered. No keyed hash: what makes room for what
+  /// must be the same in every run, and who aims at a set gains nothing but that it is forgotten.
+  [[nodiscard]] static std::uint32_t place_of(const Packet& packet);
+  [[nodiscard]] std::uint32_t part_of_hash(const Packet& packet) const;
+  void remember(const Packet& syn);
+  [[nodiscard]] const Pending* pending_elsewhere(const Packet& answer) const;
+  [[nodiscard]] Joined* find(const Packet& packet);
+  void add(const Packet& packet, std::uint32_t identity);
 
   HashSeed seed_;
   ReservedArray<PendingSet> pending_{kPendingSets};
   ReservedArray<JoinedSet> joined_{kJoinedSets};
   bool any_joined_ = false;
 };
+
+inline std::uint32_t TagJoiner::place_of(const Packet& packet) {
+  constexpr std::uint64_t kOdd = 0x9e37'79b9'7f4a'7c15; // 2^64 over the golden ratio
+  const std::uint8_t* ip = packet.frame + packet.ip_offset;
+  const std::uint8_t* tcp = packet.frame + packet.tcp_offset;
+  std::uint64_t sum = std::uint64_t{load_be16(tcp)} + load_be16(tcp + 2);
+  if (packet.has(packet_flags::kIpv6)) {
+    for (const std::uint32_t at : {kIpv6SourceOffset, kIpv6DestinationOffset}) {
+      sum += load_be64(ip + at) + load_be64(ip + at + sizeof(std::uint64_t));
+    }
+  } else {
+    const std::uint64_t addresses = std::uint64_t{load_be32(ip + kIpv4SourceOffset)} +
+                                    load_be32(ip + kIpv4DestinationOffset);
+    sum += addresses << 16;
+  }
+  return static_cast<std::uint32_t>((sum * kOdd) >> 32);
+}
 
 }  // namespace flowloom

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <vector>
 
 #include "net/decode.hpp"
@@ -130,6 +131,39 @@ TEST_F(TagJoinerTest, FloodsOnlyMakeItForget) {
   const std::uint32_t found = see(down("S."), 20);
   EXPECT_EQ(found, see(down("."), 20));
   EXPECT_NE(found, identity);
+}
+
+// The later of two twins stays known for longer than the first, whose server answers once more.
+TEST_F(TagJoinerTest, LateAnswerToAForgottenTwinIsItsOwn) {
+  const std::uint32_t ten = see(up("S"), 10);
+  see(up("S"), 20);
+  for (std::uint16_t port = 1; port < 30'000; ++port) {
+    see(up("S").from(endpoint4(1, port)), 10);
+    ASSERT_EQ(see(down("S."), 10), ten) << "after " << port << " others";
+    if (frames_.size() > 1000) frames_.clear();
+  }
+}
+
+// What it has forgotten is the same in every run, whatever the run's hashes are keyed with.
+TEST_F(TagJoinerTest, ForgetsTheSameWhateverTheSeed) {
+  std::vector<std::vector<bool>> joined;
+  for (const HashSeed& seed : {HashSeed{11, 12}, HashSeed{0x1234'5678'9abc'def0, 99}}) {
+    seed_ = seed;
+    joiner_ = TagJoiner(seed_);
+    const std::uint32_t identity = see(up("S"), 10);
+    for (std::uint16_t port = 1; port < 30'000; ++port) {
+      see(up("S").from(endpoint4(1, port)), 10);
+      if (frames_.size() > 1000) frames_.clear();
+    }
+    std::vector<bool>& of_seed = joined.emplace_back();
+    for (std::uint16_t port = 1; port < 30'000; ++port) {
+      of_seed.push_back(see(down("S.").to(endpoint4(1, port)), 20) == identity);
+      if (frames_.size() > 1000) frames_.clear();
+    }
+    EXPECT_GT(std::count(of_seed.begin(), of_seed.end(), true), 8000);
+    EXPECT_GT(std::count(of_seed.begin(), of_seed.end(), false), 0);
+  }
+  EXPECT_EQ(joined[0], joined[1]);
 }
 
 }  // namespace
