@@ -276,16 +276,17 @@ void TcpTracker<Handler>::believe_doubtful(Connection& c, Direction d, StreamOff
   if (doubtful.empty()) h.clear(half_flags::kDoubt);
 }
 
-// The connection ends, and nobody will acknowledge anything any more. What was delivered or
-// acknowledged the receiver has, so an acknowledgement that was missed may have moved its window on
-// by as much: bytes within that are no intruder's.
+// The connection ends, and nobody will acknowledge anything any more. What was sent within its
+// window, or acknowledged, the receiver may have, and an acknowledgement that was missed may have
+// moved the window on by as much: bytes within that are no intruder's.
 template <class Handler>
 void TcpTracker<Handler>::believe_permitted(Connection& c, Direction d, Handler& out) {
   const HalfConnection& h = c.half[index_of(d)];
   if (!h.has_any(half_flags::kDoubt)) return;
   if (find_half_extra(c, d)->doubt_cause != Fate::OutOfWindow) return;
   const StreamOffset window = std::max(h.snd_una.distance_to(h.snd_edge), 0);
-  believe_doubtful(c, d, std::max(h.offset, acked_offset(h)) + window, out);
+  const StreamOffset sent = unwrap(h.snd_nxt, h.offset, h.rcv_nxt);
+  believe_doubtful(c, d, std::max(sent, acked_offset(h)) + window, out);
 }
 
 template <class Handler>
