@@ -14,6 +14,7 @@ constexpr std::size_t kVarintMax = 10;
 constexpr std::uint8_t kMore = 0x80;
 constexpr std::size_t kV4Bytes = 4;
 constexpr std::size_t kV6Bytes = 16;
+constexpr std::int64_t kFurthest = std::int64_t{1} << 61;
 constexpr std::size_t kV4Begin = kV6Bytes - kV4Bytes;  // an IPv4 address ends the 16 bytes
 
 /// Bits of an entry's first field.
@@ -74,6 +75,17 @@ class Decoder {
     const std::uint64_t value = varint();
     return static_cast<std::int64_t>(value >> 1 ^ (~(value & 1) + 1));
   }
+  /// A place in a stream. Within these bounds differences of two, and sums with a length, fit.
+  std::int64_t position() {
+    const std::int64_t value = zigzag();
+    if (value < -kFurthest || value > kFurthest) good_ = false;
+    return good_ ? value : 0;
+  }
+  std::int64_t length() {
+    const std::int64_t value = zigzag();
+    if (value <= 0 || value > kFurthest) good_ = false;
+    return good_ ? value : 0;
+  }
   std::uint8_t byte() {
     std::uint8_t value = 0;
     raw(&value, 1);
@@ -129,7 +141,7 @@ void decode_side(Decoder& in, bool ipv6, SideRecord& side) {
   }
   in.raw(&side.endpoint.port, sizeof side.endpoint.port);
   for_each_count(side, [&in](std::uint64_t& count) { count = in.varint(); });
-  side.origin = in.zigzag();
+  side.origin = in.position();
   const auto urgent = std::min<std::uint64_t>(side.urgent_bytes, kUrgentOffsetsMax);
   for (std::size_t i = 0; i < urgent; ++i) side.urgent_offsets[i] = in.zigzag();
 }
@@ -181,20 +193,20 @@ void decode_record(Decoder& in, std::uint64_t flags, PackEntry& entry) {
 
 void decode_data(Decoder& in, PackEntry& entry) {
   for (unsigned d = 0; d < 2; ++d) {
-    entry.data_offset[d] = in.zigzag();
+    entry.data_offset[d] = in.position();
     entry.data[d].at = in.varint();
     entry.data[d].bytes = in.varint();
     entry.gaps[d].resize(in.count(3));
     for (Gap& gap : entry.gaps[d]) {
-      gap.offset = in.zigzag();
-      gap.length = in.zigzag();
+      gap.offset = in.position();
+      gap.length = in.length();
       gap.cause = in.named<GapCause>(kGapCauseNames.size());
     }
   }
   entry.conflicts.resize(in.count(3));
   for (Conflict& conflict : entry.conflicts) {
-    conflict.position = in.zigzag();
-    conflict.length = in.zigzag();
+    conflict.position = in.position();
+    conflict.length = in.length();
     const std::uint8_t who = in.byte();
     if (who > 3) in.fail();
     conflict.winner = (who & 1) != 0 ? Conflict::Winner::Arrived : Conflict::Winner::Held;

@@ -190,6 +190,38 @@ TEST_F(PackTest, EveryFieldOfARecord) {
   EXPECT_EQ(-10, entry.conflicts[0].position);
 }
 
+// Who writes lists of gaps and conflicts adds and subtracts these.
+TEST_F(PackTest, PlacesThatNoStreamHasMakeNoSense) {
+  constexpr StreamOffset kFar = INT64_MAX - 5;
+  const auto decodes = [](MessageBuilder& builder) {
+    PackEncoder encoder;
+    encoder.add(builder.message(), "C123456789012345678", {});
+    ByteView bytes = encoder.bytes();
+    PackEntry entry;
+    return decode_pack_entry(bytes, entry);
+  };
+  MessageBuilder good;
+  good.gap(kOrig, {.offset = 3, .length = 7, .cause = GapCause::Cut});
+  good.conflict(kOrig, held_at(5, 1), "a", "b");
+  EXPECT_TRUE(decodes(good));
+  for (const Gap& gap : {Gap{kFar, 7, GapCause::Cut}, Gap{INT64_MIN, 7, GapCause::Cut},
+                         Gap{3, INT64_MAX, GapCause::Cut}, Gap{3, 0, GapCause::Cut},
+                         Gap{3, -7, GapCause::Cut}}) {
+    MessageBuilder builder;
+    builder.gap(kOrig, gap);
+    EXPECT_FALSE(decodes(builder)) << gap.offset << " " << gap.length;
+  }
+  for (const Conflict& conflict :
+       {held_at(kFar, 1), held_at(INT64_MIN, 1), held_at(5, 0), held_at(5, -1)}) {
+    MessageBuilder builder;
+    builder.conflict(kOrig, conflict, "", "");
+    EXPECT_FALSE(decodes(builder)) << conflict.position << " " << conflict.length;
+  }
+  MessageBuilder far_origin;
+  far_origin.record().sides[1].origin = INT64_MIN;
+  EXPECT_FALSE(decodes(far_origin));
+}
+
 TEST_F(PackTest, EntriesThatAreCutOrChangedAreNoneAndHarmless) {
   MessageBuilder builder;
   builder.data(kOrig, "abc").gap(kOrig, {.offset = 3, .length = 7, .cause = GapCause::Cut});
