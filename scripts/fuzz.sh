@@ -5,7 +5,7 @@
 #
 # usage: scripts/fuzz.sh [SECONDS] [TARGET...]
 #   SECONDS   for each target (default 120)
-#   TARGET    decode, defragment, segments, pipeline, capture (default: all of them)
+#   TARGET    decode, defragment, segments, pipeline, capture, pack, scans, nids (default: all)
 
 set -eu
 
@@ -15,7 +15,7 @@ case ${1:-} in
 esac
 seconds=${1:-120}
 [ $# -eq 0 ] || shift
-[ $# -gt 0 ] || set -- decode defragment segments pipeline capture
+[ $# -gt 0 ] || set -- decode defragment segments pipeline capture pack scans nids
 
 folder=build-fuzz
 probe=$(mktemp -d)

@@ -2,9 +2,10 @@
 """Makes tests/fuzz/corpus: small inputs of the fuzz targets, from the project's sample and from
 nothing. The same files every time as long as the sample is the same.
 
-usage: make_corpus.py [--gen FLOWLOOM-GEN] [FOLDER]
+usage: make_corpus.py [--gen FLOWLOOM-GEN] [--flowloom FLOWLOOM] [FOLDER]
 
-With the capture generator (perf/ of a build) the inputs `random-*` are made anew, too.
+With the capture generator (perf/ of a build) the inputs `random-*` are made anew, too, with the
+program itself (app/) the packs.
 """
 import argparse
 import gzip
@@ -311,13 +312,80 @@ def generated_inputs(generator):
     return found
 
 
+def scans_inputs():
+    """Of scans_fuzz: a probe is source, kind with flags, target, port, pause."""
+    def probes(ports, source=1, kind=0, target=2, pause=10):
+        return b"".join(bytes((source, kind, target, port, pause)) for port in ports)
+
+    start = bytes((4, 9, 150))
+    return {
+        "ports": start + probes(range(30)),
+        "anew": bytes((5, 3, 150)) + probes(range(30)),
+        "hosts": start + b"".join(probes([80], target=host) for host in range(40)),
+        "slow": start + probes(range(20), pause=205) + probes(range(20), pause=100),
+        "kinds": start + b"".join(probes(range(12), source=kind, kind=kind | kind << 3)
+                                  for kind in range(8)),
+        "flood": bytes((0, 2, 150)) + b"".join(probes(range(5), source=source)
+                                               for source in range(120)),
+        "lull": start + probes(range(12)) + probes([1], pause=255) + probes(range(12)),
+    }
+
+
+def nids_inputs(captures):
+    """Of nids_fuzz: two control bytes and a capture."""
+    kinds = {"libnids": 0, "exact": 1, "threads": 2, "discard": 4 | 8, "unchecked": 16 | 1,
+             "one-by-one": 128 | 32}
+    return {f"{name}-{kind}": bytes((bits, 5)) + capture
+            for name, capture in captures.items() for kind, bits in kinds.items()
+            if name == "sample" or kind in ("libnids", "exact")}
+
+
+def generated_captures(generator):
+    found = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for seed in range(1, GENERATED + 1):
+            path = pathlib.Path(folder) / "random.pcap"
+            subprocess.run([generator, "random", path, "--connections", "3", "--size", "0.05",
+                            "--seed", str(seed)], check=True, stdout=subprocess.DEVNULL)
+            records = mutate_captures.records_of(path)[:2 * GENERATED_FRAMES]
+            found[f"random-{seed}"] = mutate_captures.pcap(records, "<")
+    return found
+
+
+def pack_inputs(flowloom):
+    """Of pack_fuzz: what the program packs of the sample, and of nothing."""
+    found = {}
+    records = [record for record in mutate_captures.sample_records() if len(record[2]) < 300]
+    kinds = (("plain", 60, "pack", 0), ("repaired", 60, "pack", 1 | 2 | 32 | 64),
+             ("zstd", 90, "pack=zstd", 1 | 4 | 128), ("filtered", 30, "pack", 1 | 8 | 16),
+             ("empty", 0, "pack", 1))
+    for name, count, writer, bits in kinds:
+        with tempfile.TemporaryDirectory() as folder:
+            capture = pathlib.Path(folder) / "capture.pcap"
+            capture.write_bytes(mutate_captures.pcap(records[:count], "<"))
+            out = pathlib.Path(folder) / "out"
+            subprocess.run([flowloom, "read", capture, "-q", "-o", out, "--write", writer],
+                           check=True, stdout=subprocess.DEVNULL)
+            files = {file.name: file.read_bytes() for file in (out / "pack").iterdir()}
+        index = files["index"]
+        found[name] = struct.pack("<BH", bits, len(index)) + index + files.get("data-000000", b"")
+    return found
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--gen")
+    parser.add_argument("--flowloom")
     parser.add_argument("folder", nargs="?", type=pathlib.Path, default=HERE / "corpus")
     options = parser.parse_args()
     pipeline = pipeline_inputs() | (generated_inputs(options.gen) if options.gen else {})
-    for target, inputs in (("decode", decode_inputs()), ("pipeline", pipeline),
+    records = mutate_captures.sample_records()[:40]
+    captures = {"sample": mutate_captures.pcap(records, "<")}
+    if options.gen:
+        captures |= generated_captures(options.gen)
+    for target, inputs in (("scans", scans_inputs()), ("nids", nids_inputs(captures)),
+                           ("pack", pack_inputs(options.flowloom) if options.flowloom else {}),
+                           ("decode", decode_inputs()), ("pipeline", pipeline),
                            ("segments", segments_inputs()), ("defragment", defragment_inputs()),
                            ("capture", capture_inputs())):
         folder = options.folder
