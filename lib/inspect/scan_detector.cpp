@@ -38,7 +38,8 @@ ScanKind name_of(std::span<const ScanContact> contacts) {
   for (const ScanContact& contact : contacts) {
     ++kinds[static_cast<std::size_t>(contact.kind)];
     if (contact.answer != ProbeAnswer::Accepted) continue;
-    ++(contact.kind == ScanKind::Connect ? completed : broken_off);
+    if (contact.kind == ScanKind::Connect) ++completed;
+    if (contact.kind == ScanKind::Syn) ++broken_off;
   }
   const auto best = std::max_element(kinds.begin(), kinds.end()) - kinds.begin();
   const auto kind = static_cast<ScanKind>(best);

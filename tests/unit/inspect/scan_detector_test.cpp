@@ -107,6 +107,19 @@ TEST(ScanDetector, OpenPortsTellSynFromConnect) {
   EXPECT_EQ(name(ScanKind::Connect, ScanKind::Xmas), ScanKind::Xmas);
 }
 
+TEST(ScanDetector, AnsweredProbesOfOtherKindsAreNoBrokenHandshakes) {
+  ScanDetector detector(ScanSettings{.ports = 3});
+  for (unsigned port = 1; port <= 3; ++port) {
+    ScanProbe odd = probe(1, 2, port, milliseconds{port}, port == 1 ? ScanKind::Odd
+                                                                    : ScanKind::Connect);
+    odd.answer = port == 1 ? ProbeAnswer::Accepted : ProbeAnswer::Refused;
+    EXPECT_EQ(detector.add(odd), nullptr);
+  }
+  const ScanAlarm* alarm = detector.add(probe(1, 2, 4, milliseconds{4}, ScanKind::Connect));
+  ASSERT_NE(alarm, nullptr);
+  EXPECT_EQ(alarm->scan, ScanKind::Connect) << "nobody broke a handshake off";
+}
+
 TEST(ScanDetector, TotalsComeWhenItIsQuiet) {
   ScanDetector detector(ScanSettings{});
   for (unsigned port = 1; port <= 1000; ++port) {
