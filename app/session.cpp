@@ -199,8 +199,12 @@ ExitStatus Session::report(const Engine& engine, const std::vector<PacketSource*
   const Ledger ledger = engine.ledger();
   LedgerSnapshot snapshot = snapshot_of(ledger);
   for (const PacketSource* source : sources) {
-    snapshot.packets_missed += source->stats().missed;
-    snapshot.bad_timestamps += source->stats().bad_timestamps;
+    const SourceStats stats = source->stats();
+    snapshot.packets_missed += stats.missed;
+    snapshot.bad_timestamps += stats.bad_timestamps;
+    for (const InterfaceCount& input : stats.inputs) {
+      snapshot.interfaces.push_back({input.name, input.received, input.missed});
+    }
   }
   if (pipeline_) snapshot.writers = pipeline_->statuses();
   for (const WriterStatus& w : snapshot.writers) {
@@ -255,6 +259,9 @@ void Session::print_summary(const LedgerSnapshot& s, double seconds) const {
                              fate(Fate::Delivered), fate(Fate::Duplicate)));
   for (const WriterStatus& w : s.writers) {
     if (w.name == "alerts") row("alerts", fmt::format("{} (alerts.jsonl)", w.records));
+  }
+  for (const InterfaceStatus& i : s.interfaces) {
+    row("interface", fmt::format("{}: {} packets, {} dropped", i.name, i.received, i.missed));
   }
   if (s.packets_missed > 0) row("missed", fmt::format("{} packets", s.packets_missed));
   row("time", fmt::format("{:.2f} s, {:.2f} Mpps", seconds,

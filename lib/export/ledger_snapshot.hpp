@@ -29,9 +29,17 @@ struct NamedCount {
   std::uint64_t count = 0;
 };
 
+/// What came in on one interface.
+struct InterfaceStatus {
+  std::string name;
+  std::uint64_t received = 0;
+  std::uint64_t missed = 0;
+};
+
 struct LedgerSnapshot {
   std::uint64_t packets_received = 0;
   std::uint64_t packets_missed = 0;  ///< by NIC or kernel; not among the received
+  std::vector<InterfaceStatus> interfaces;  ///< the same of each, where they are counted
   std::array<std::uint64_t, kVerdictCount> verdicts{};
   std::uint64_t payload_seen = 0;
   std::array<std::uint64_t, kFateCount> fates{};

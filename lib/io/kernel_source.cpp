@@ -1,189 +1,199 @@
 #include "io/kernel_source.hpp"
 
-#include <fmt/format.h>
-#include <pcap/pcap.h>
-
 #include <algorithm>
-#include <cstring>
+
+#include "base/check.hpp"
 
 namespace flowloom {
 
 namespace {
 
-/// The kernel hands a block of its ring over when it is full, or after so long.
-constexpr int kBlockMilliseconds = 10;
 /// At the end: so long nothing comes when the last block was handed over.
-constexpr std::chrono::milliseconds kDrainedAfter{5 * kBlockMilliseconds};
+constexpr std::chrono::milliseconds kDrainedAfter{5 * kKernelBlockTime};
 /// Looks at the clock: once in so many calls that found packets.
 constexpr std::uint32_t kCallsPerLook = 64;
-constexpr std::size_t kAlignment = 64;
-/// There is room for some of the largest frames, whatever is asked for.
-constexpr std::size_t kLargestFrames = 4;
+/// The kernel's counters have 32 bits: at any speed they are read long before they wrap.
+constexpr std::chrono::seconds kCountEvery{1};
 
-constexpr std::size_t rounded(std::size_t bytes) {
-  return (bytes + kAlignment - 1) / kAlignment * kAlignment;
-}
-
-LinkType link_of(int dlt) {
-  // The numbers of libpcap differ between systems; the names do not.
-  const char* name = pcap_datalink_val_to_name(dlt);
-  if (name == nullptr) return LinkType::Unknown;
-  constexpr std::uint32_t kLinkTypesEnd = 512;
-  for (std::uint32_t number = 0; number < kLinkTypesEnd; ++number) {
-    const LinkType link = link_type_from_number(number);
-    if (link != LinkType::Unknown && link_type_name(link) == name) return link;
-  }
-  return LinkType::Unknown;
+/// On the clock of stamps.
+Timestamp now_as_stamp() {
+  return Timestamp{
+      std::chrono::duration_cast<Duration>(std::chrono::system_clock::now().time_since_epoch())};
 }
 
 }  // namespace
 
-void KernelSource::ClosePcap::operator()(pcap* handle) const { pcap_close(handle); }
-
-KernelSource::KernelSource(const std::string& interface, const KernelSettings& settings)
-    : interface_(interface),
-      settings_(settings),
-      copies_(std::max(settings.copy_bytes, kLargestFrames * rounded(settings.snap_length))) {
-  if (const std::string why = listen(); !why.empty()) {
-    problem_ = InputProblem{ProblemSeverity::Unreadable,
-                            fmt::format("cannot capture on '{}': {}", interface, why)};
-    handle_.reset();
+KernelSource::KernelSource(const std::vector<std::string>& interfaces,
+                           const KernelSettings& settings)
+    : settings_(settings), merge_(interfaces.size()) {
+  FLOWLOOM_CHECK(!interfaces.empty() && interfaces.size() <= kMergeInputsMax);
+  for (const std::string& interface : interfaces) {
+    inputs_.push_back({.socket = std::make_unique<KernelSocket>(
+                           interface, settings, settings.copy_bytes / interfaces.size())});
   }
-  begin_ = last_packet_ = Clock::now();
+  begin_ = last_packet_ = last_count_ = waiting_since_ = Clock::now();
 }
 
 KernelSource::~KernelSource() = default;
 
-// Returns why not, or nothing.
-std::string KernelSource::listen() {
-  char message[PCAP_ERRBUF_SIZE] = "";
-  handle_.reset(pcap_create(interface_.c_str(), message));
-  if (handle_ == nullptr) return message;
-  pcap* const p = handle_.get();
-  const bool promiscuous = settings_.promiscuous == KernelSettings::Promiscuous::Yes;
-  pcap_set_snaplen(p, static_cast<int>(settings_.snap_length));
-  pcap_set_promisc(p, promiscuous ? 1 : 0);
-  pcap_set_timeout(p, kBlockMilliseconds);
-  pcap_set_buffer_size(p, static_cast<int>(settings_.buffer_bytes));
-  pcap_set_tstamp_precision(p, PCAP_TSTAMP_PRECISION_NANO);
-  const int status = pcap_activate(p);
-  if (status < 0) {
-    const std::string reason = pcap_geterr(p);
-    return reason.empty() ? pcap_statustostr(status) : reason;
+std::vector<InputProblem> KernelSource::problems() const {
+  std::vector<InputProblem> problems;
+  for (const Input& input : inputs_) {
+    if (input.socket->problem()) problems.push_back(*input.socket->problem());
   }
-  if (pcap_get_tstamp_precision(p) != PCAP_TSTAMP_PRECISION_NANO) {
-    return "it has no stamps in nanoseconds";
-  }
-  if (pcap_setnonblock(p, 1, message) != 0) return message;
-  link_ = link_of(pcap_datalink(p));
-  if (link_ != LinkType::Unknown) return {};
-  return fmt::format("its link type {} is not one that flowloom reads", pcap_datalink(p));
+  return problems;
 }
 
-// Room for the largest frame in one piece: behind the head, or before the tail.
-bool KernelSource::has_room() const {
-  const std::size_t need = rounded(settings_.snap_length);
-  if (lent_.empty() && burst_->size == 0) return true;
-  if (head_ >= tail_) return copies_.bytes() - head_ >= need || tail_ > need;
-  return tail_ - head_ > need;
+SourceState KernelSource::receive(Burst& burst) {
+  burst.size = 0;
+  if ((calls_ % kCallsPerLook == 0 || draining_) && is_over()) return SourceState::End;
+  if (!fill(burst)) {
+    calls_ = 0;
+    return is_over() ? SourceState::End : SourceState::Idle;
+  }
+  ++calls_;
+  if (draining_) last_packet_ = Clock::now();
+  for (const Input& input : inputs_) input.socket->lend(number_);
+  return SourceState::Packets;
 }
 
-std::uint32_t KernelSource::wanted(const Burst& burst) const {
-  const std::uint64_t limit = std::min(burst.limit, kBurstMax) - burst.size;
-  if (settings_.packets_max == 0) return static_cast<std::uint32_t>(limit);
-  return static_cast<std::uint32_t>(
-      std::min<std::uint64_t>(limit, settings_.packets_max - number_));
+bool KernelSource::fill(Burst& burst) {
+  asked_ = 0;
+  const std::uint32_t limit = std::min(burst.limit, kBurstMax);
+  while (burst.size < limit) {
+    if (settings_.packets_max != 0 && number_ == settings_.packets_max) break;
+    Input* const input = next_input();
+    if (input == nullptr) break;
+    hand_over(*input, burst);
+  }
+  return burst.size > 0;
+}
+
+// Whose packet is next, or nullptr.
+KernelSource::Input* KernelSource::next_input() {
+  for (;;) {
+    const MergeChoice choice = choose_input(merge_, kKernelLateness, asked_);
+    if (choice.pass) return &inputs_[*choice.pass];
+    if (!choice.ask) break;
+    look_at(*choice.ask);
+  }
+  // Whoever is looked at without end must not hold the others up without end: the clock of stamps
+  // may have been set back.
+  const auto earlier = [](const MergeInput& a, const MergeInput& b) {
+    return a.head.value_or(kTimeMax) < b.head.value_or(kTimeMax);
+  };
+  const auto head = std::min_element(merge_.begin(), merge_.end(), earlier);
+  if (!head->head) return nullptr;
+  const auto index = static_cast<std::size_t>(head - merge_.begin());
+  return is_overdue() ? &inputs_[index] : nullptr;
+}
+
+// Whether the packet that is next has waited long enough, by a clock that nobody sets.
+bool KernelSource::is_overdue() {
+  const Clock::time_point now = Clock::now();
+  if (waiting_for_ != number_ + 1) {
+    waiting_for_ = number_ + 1;
+    waiting_since_ = now;
+  }
+  return now - waiting_since_ >= kKernelLateness;
+}
+
+void KernelSource::look_at(std::size_t index) {
+  asked_ |= 1U << index;
+  KernelSocket& socket = *inputs_[index].socket;
+  // Before the look: what came later may not have been seen.
+  const Timestamp now = inputs_.size() > 1 ? now_as_stamp() : kTimeMin;
+  socket.look();
+  if (socket.has_frame()) {
+    show_head(index);
+  } else if (socket.problem()) {
+    merge_[index].ended = true;
+  } else {
+    merge_[index].silent_until = now;
+  }
+}
+
+// What came after the end had been asked for is not part of the run, so that its packets and those
+// that were dropped are all that the kernel had counted.
+void KernelSource::show_head(std::size_t index) {
+  const Input& input = inputs_[index];
+  const KernelSocket& socket = *input.socket;
+  merge_[index].head.reset();
+  if (!socket.has_frame()) return;
+  if (draining_ && (socket.popped() >= input.drain_to || socket.frame().stamp > drain_begin_)) {
+    merge_[index].ended = true;
+    return;
+  }
+  merge_[index].head = socket.frame().stamp;
+}
+
+void KernelSource::hand_over(Input& input, Burst& burst) {
+  KernelSocket& socket = *input.socket;
+  const KernelSocket::Frame& frame = socket.frame();
+  const auto index = static_cast<std::size_t>(&input - inputs_.data());
+  Packet& packet = burst.packets[burst.size++];
+  packet.frame = frame.bytes;
+  packet.stamp = frame.stamp;
+  packet.clock = rule_.advance(frame.stamp);
+  packet.number = ++number_;
+  packet.captured = frame.captured;
+  packet.wire_length = frame.wire_length;
+  packet.flags = frame.captured < frame.wire_length ? packet_flags::kSnapped : std::uint8_t{0};
+  packet.link = socket.link();
+  packet.input = static_cast<std::uint8_t>(index);
+  socket.pop();
+  show_head(index);
+}
+
+void KernelSource::release(Burst& burst) {
+  if (burst.size == 0) return;
+  const std::uint64_t last = burst.packets[burst.size - 1].number;
+  for (const Input& input : inputs_) input.socket->release(last);
 }
 
 // The clock is looked at when nothing comes and, under load, now and then.
 bool KernelSource::is_over() {
   if (settings_.packets_max != 0 && number_ >= settings_.packets_max) return true;
   const Clock::time_point now = Clock::now();
+  if (!draining_ && now - last_count_ >= kCountEvery) {
+    last_count_ = now;
+    for (const Input& input : inputs_) input.socket->count();
+  }
   const bool timed_out = settings_.duration.count() > 0 && now - begin_ >= settings_.duration;
   if (!draining_ && (timed_out || stopping_.load(std::memory_order_relaxed))) {
     start_draining();
     last_packet_ = now;
   }
-  return draining_ && (number_ >= drain_to_ || now - last_packet_ >= kDrainedAfter);
+  return all_ended() || (draining_ && now - last_packet_ >= kDrainedAfter);
 }
 
 void KernelSource::start_draining() {
   draining_ = true;
-  pcap_stat counts{};
-  drain_to_ = ~std::uint64_t{0};
-  // ps_recv holds what was dropped, too: at most so many can still come of what was there now.
-  if (pcap_stats(handle_.get(), &counts) == 0) drain_to_ = counts.ps_recv;
-}
-
-SourceState KernelSource::receive(Burst& burst) {
-  burst.size = 0;
-  if (problem_) return SourceState::End;
-  if ((calls_ % kCallsPerLook == 0 || draining_) && is_over()) return SourceState::End;
-  burst_ = &burst;
-  // One by one: whether the next one finds room depends on those before it.
-  while (wanted(burst) > 0 && has_room() && take_one()) {
+  for (Input& input : inputs_) {
+    const KernelSocket::Counts counts = input.socket->count();
+    input.drain_to = counts.seen - counts.dropped;
   }
-  if (burst.size == 0) {
-    calls_ = 0;
-    return problem_ || is_over() ? SourceState::End : SourceState::Idle;
+  drain_begin_ = now_as_stamp(); // after the count: what was counted has an earlier stamp
+  for (std::size_t i = 0; i < inputs_.size(); ++i) {
+    if (inputs_[i].socket->popped() >= inputs_[i].drain_to) merge_[i].ended = true;
+    show_head(i);
   }
-  ++calls_;
-  if (draining_) last_packet_ = Clock::now();
-  lent_.push_back({number_, head_});
-  return SourceState::Packets;
 }
 
-bool KernelSource::take_one() {
-  const int taken =
-      pcap_dispatch(handle_.get(), 1, on_packet, reinterpret_cast<unsigned char*>(this));
-  if (taken < 0) {
-    problem_ = InputProblem{ProblemSeverity::Damaged,
-                            fmt::format("{}: {}", interface_, pcap_geterr(handle_.get()))};
-  }
-  return taken > 0;
-}
-
-void KernelSource::on_packet(unsigned char* self, const pcap_pkthdr* header,
-                             const unsigned char* bytes) {
-  reinterpret_cast<KernelSource*>(self)->take(*header, bytes);
-}
-
-// Preconditions: has_room().
-void KernelSource::take(const pcap_pkthdr& header, const unsigned char* bytes) {
-  if (lent_.empty() && burst_->size == 0) head_ = tail_ = 0;
-  const std::size_t need = rounded(settings_.snap_length);
-  if (head_ >= tail_ && copies_.bytes() - head_ < need) head_ = 0;
-  auto* const copy = reinterpret_cast<std::uint8_t*>(copies_.data()) + head_;
-  std::memcpy(copy, bytes, header.caplen);
-  head_ += rounded(header.caplen);
-  // With the precision asked for, tv_usec holds nanoseconds.
-  const Timestamp stamp{std::chrono::seconds{header.ts.tv_sec} + Duration{header.ts.tv_usec}};
-  Packet& packet = burst_->packets[burst_->size++];
-  packet.frame = copy;
-  packet.stamp = stamp;
-  packet.clock = rule_.advance(stamp);
-  packet.number = ++number_;
-  packet.captured = header.caplen;
-  packet.wire_length = std::max(header.len, header.caplen);
-  packet.flags = header.caplen < header.len ? packet_flags::kSnapped : std::uint8_t{0};
-  packet.link = link_;
-  packet.input = 0;
-}
-
-void KernelSource::release(Burst& burst) {
-  if (burst.size == 0) return;
-  const std::uint64_t last = burst.packets[burst.size - 1].number;
-  while (!lent_.empty() && lent_.front().last_number <= last) {
-    tail_ = lent_.front().end;
-    lent_.pop_front();
-  }
+bool KernelSource::all_ended() const {
+  return std::all_of(merge_.begin(), merge_.end(),
+                     [](const MergeInput& input) { return input.ended; });
 }
 
 SourceStats KernelSource::stats() const {
-  SourceStats stats{.missed = 0, .bad_timestamps = rule_.bad_timestamps()};
-  pcap_stat counts{};
-  if (handle_ != nullptr && pcap_stats(handle_.get(), &counts) == 0) {
-    stats.missed = std::uint64_t{counts.ps_drop} + counts.ps_ifdrop;
+  SourceStats stats{.missed = 0, .bad_timestamps = rule_.bad_timestamps(), .inputs = {}};
+  for (const Input& input : inputs_) {
+    const KernelSocket& socket = *input.socket;
+    // The end by a number of packets leaves the kernel's counters as they are.
+    const KernelSocket::Counts counts = draining_ ? socket.counts() : input.socket->count();
+    const std::uint64_t missed = counts.dropped + counts.missed;
+    stats.missed += missed;
+    stats.inputs.push_back({socket.interface(), socket.popped(), missed});
   }
   return stats;
 }

@@ -1,50 +1,33 @@
-// Live packets of a kernel interface through libpcap's memory-mapped ring (TPACKET_V3): stamps in
-// nanoseconds, wire lengths, VLAN tags put back where the kernel took them out, and the kernel's
-// own count of what it dropped. One socket, one thread.
+// Live packets of interfaces of the kernel, one or several, as one input: merged by stamp, since
+// the two directions of a tap come in on two interfaces. One thread, one socket for each interface.
 #pragma once
 
 #include <atomic>
 #include <chrono>
 #include <cstdint>
-#include <deque>
 #include <memory>
-#include <optional>
 #include <string>
+#include <vector>
 
-#include "base/memory.hpp"
-#include "io/input_problem.hpp"
+#include "io/kernel_socket.hpp"
 #include "io/packet_source.hpp"
-#include "net/link_type.hpp"
+#include "io/stamp_merge.hpp"
 #include "net/packet_clock_rule.hpp"
-
-struct pcap;
-struct pcap_pkthdr;
 
 namespace flowloom {
 
-struct KernelSettings {
-  /// Frames of segmentation offload are up to 64 KiB; libpcap's own largest is this.
-  std::uint32_t snap_length = 256 << 10;
-  std::uint32_t buffer_bytes = std::uint32_t{64} << 20;  ///< the kernel's ring
-  enum class Promiscuous : std::uint8_t { No, Yes } promiscuous = Promiscuous::Yes;
-  std::uint64_t packets_max = 0;                   ///< 0: no limit
-  std::chrono::nanoseconds duration{0};            ///< 0: no limit
-  std::size_t copy_bytes = std::size_t{64} << 20;  ///< for frames that were handed over
-};
-
-/// The kernel's ring may be overwritten as soon as the next packet is asked for, so frames are
-/// copied once, into a ring of our own: bursts may wait for their release as long as they like.
-/// Where that ring is full, nothing is read, and what the kernel then drops it counts.
 class KernelSource final : public PacketSource {
  public:
-  /// Listens from now on, unless problem() says why not.
-  explicit KernelSource(const std::string& interface, const KernelSettings& settings = {});
+  /// Listens from now on, unless problems() says why not: then there will be no packet.
+  /// Preconditions: one interface to kMergeInputsMax of them.
+  explicit KernelSource(const std::vector<std::string>& interfaces,
+                        const KernelSettings& settings = {});
   ~KernelSource() override;
   KernelSource(const KernelSource&) = delete;
   KernelSource& operator=(const KernelSource&) = delete;
 
-  /// It could not be opened, or it went away.
-  [[nodiscard]] const std::optional<InputProblem>& problem() const { return problem_; }
+  /// Interfaces that could not be opened, or went away. Preconditions: nobody is in receive().
+  [[nodiscard]] std::vector<InputProblem> problems() const;
 
   SourceState receive(Burst& burst) override;
   void release(Burst& burst) override;
@@ -57,42 +40,36 @@ class KernelSource final : public PacketSource {
 
  private:
   using Clock = std::chrono::steady_clock;
-  struct ClosePcap {
-    void operator()(pcap* handle) const;
-  };
-  /// Where the copies of a burst end.
-  struct Lent {
-    std::uint64_t last_number;
-    std::size_t end;
+  struct Input {
+    std::unique_ptr<KernelSocket> socket;
+    std::uint64_t drain_to = 0;  // frames that the kernel had when the end was asked for
   };
 
-  [[nodiscard]] std::string listen();
-  bool take_one();
-  static void on_packet(unsigned char* self, const pcap_pkthdr* header, const unsigned char* bytes);
-  void take(const pcap_pkthdr& header, const unsigned char* bytes);
-  [[nodiscard]] bool has_room() const;
-  [[nodiscard]] std::uint32_t wanted(const Burst& burst) const;
+  bool fill(Burst& burst);
+  [[nodiscard]] Input* next_input();
+  [[nodiscard]] bool is_overdue();
+  void look_at(std::size_t input);
+  void show_head(std::size_t input);
+  void hand_over(Input& input, Burst& burst);
   [[nodiscard]] bool is_over();
   void start_draining();
+  [[nodiscard]] bool all_ended() const;
 
-  const std::string interface_;
   const KernelSettings settings_;
-  std::unique_ptr<pcap, ClosePcap> handle_;
-  std::optional<InputProblem> problem_;
-  LinkType link_ = LinkType::Unknown;
+  std::vector<Input> inputs_;
+  std::vector<MergeInput> merge_;  // parallel to inputs_
+  std::uint32_t asked_ = 0;        // a bit for each input that was looked at in this call
+  std::uint64_t waiting_for_ = 0;  // number of the packet that may not pass yet
+  Clock::time_point waiting_since_;
   PacketClockRule rule_;
-  ReservedMemory copies_;
-  std::size_t head_ = 0;             // where the next copy goes
-  std::size_t tail_ = 0;             // the oldest copy that is still lent
-  std::deque<Lent> lent_;
-  Burst* burst_ = nullptr;           // the one that is being filled
   std::uint64_t number_ = 0;
+  std::uint32_t calls_ = 0;
   std::atomic<bool> stopping_{false};
   bool draining_ = false;
-  std::uint64_t drain_to_ = 0;       // packets that the kernel had when the end was asked for
+  Timestamp drain_begin_{};
   Clock::time_point begin_;
-  Clock::time_point last_packet_;    // or the beginning of the drain
-  std::uint32_t calls_ = 0;
+  Clock::time_point last_packet_;  // while draining
+  Clock::time_point last_count_;
 };
 
 }  // namespace flowloom

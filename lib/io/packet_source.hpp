@@ -2,6 +2,8 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
+#include <vector>
 
 #include "net/packet.hpp"
 
@@ -14,10 +16,18 @@ enum class SourceState : std::uint8_t {
   End       ///< nothing now and nothing will come
 };
 
+/// What one of a source's interfaces had.
+struct InterfaceCount {
+  std::string name;
+  std::uint64_t received = 0;  ///< handed over
+  std::uint64_t missed = 0;    ///< as in SourceStats
+};
+
 /// What became of packets that were never handed over.
 struct SourceStats {
   std::uint64_t missed = 0;          ///< lost before flowloom could read them (NIC, kernel)
   std::uint64_t bad_timestamps = 0;  ///< stamps that the clock did not follow
+  std::vector<InterfaceCount> inputs{};  ///< where a source counts its interfaces one by one
 };
 
 /// Hands over frames in bursts. The frames of a burst stay valid until release(); bursts are

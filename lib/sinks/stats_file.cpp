@@ -74,6 +74,20 @@ void write_writers(Json& json, const LedgerSnapshot& ledger) {
   json.EndObject();
 }
 
+void write_interfaces(Json& json, const LedgerSnapshot& ledger) {
+  if (ledger.interfaces.empty()) return;
+  key(json, "interfaces");
+  json.StartObject();
+  for (const InterfaceStatus& interface : ledger.interfaces) {
+    key(json, interface.name);
+    json.StartObject();
+    number(json, "received", interface.received);
+    number(json, "missed", interface.missed);
+    json.EndObject();
+  }
+  json.EndObject();
+}
+
 bool is_special(const std::string& path) {
   struct stat info {};
   return ::stat(path.c_str(), &info) == 0 && !S_ISREG(info.st_mode);
@@ -95,6 +109,7 @@ std::string format_stats(const LedgerSnapshot& ledger) {
   json.StartObject();
   number(json, "received", ledger.packets_received);
   number(json, "missed", ledger.packets_missed);
+  write_interfaces(json, ledger);
   counts(json, "verdicts", kVerdictNames, ledger.verdicts);
   number(json, "bad_timestamps", ledger.bad_timestamps);
   json.EndObject();

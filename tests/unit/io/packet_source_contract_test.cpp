@@ -6,6 +6,7 @@
 
 #include "capture_builder.hpp"
 #include "io/capture_source.hpp"
+#include "io/limited_source.hpp"
 #include "io/memory_source.hpp"
 
 namespace flowloom {
@@ -56,7 +57,26 @@ struct FromManyFiles {
   }
 };
 
-using Sources = testing::Types<FromMemory, FromOneFile, FromManyFiles>;
+// Limits that are not reached change nothing.
+struct FromLimited {
+  class Owner final : public PacketSource {
+   public:
+    explicit Owner(std::unique_ptr<PacketSource> inner) : inner_(std::move(inner)) {}
+    SourceState receive(Burst& burst) override { return source_.receive(burst); }
+    void release(Burst& burst) override { source_.release(burst); }
+    [[nodiscard]] SourceStats stats() const override { return source_.stats(); }
+
+   private:
+    std::unique_ptr<PacketSource> inner_;
+    RunLimits limits_{1'000'000, std::chrono::hours{1}};
+    LimitedSource source_{*inner_, limits_};
+  };
+  static std::unique_ptr<PacketSource> make(const std::vector<ContractFrame>& frames) {
+    return std::make_unique<Owner>(FromMemory::make(frames));
+  }
+};
+
+using Sources = testing::Types<FromMemory, FromLimited, FromOneFile, FromManyFiles>;
 INSTANTIATE_TYPED_TEST_SUITE_P(Io, PacketSourceContract, Sources);
 
 }  // namespace

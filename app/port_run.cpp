@@ -1,0 +1,87 @@
+#include "port_run.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <memory>
+
+#include "io/ethdev_source.hpp"
+#include "io/limited_source.hpp"
+#include "runtime/eal.hpp"
+#include "runtime/lcore_launcher.hpp"
+#include "runtime/ports.hpp"
+#include "runtime/vdev_spec.hpp"
+#include "session.hpp"
+
+namespace flowloom {
+
+namespace {
+
+void say_verbosely(const CommonOptions& options, const std::vector<std::string>& lines) {
+  if (!options.verbose) return;
+  for (const std::string& line : lines) say(line);
+}
+
+/// Everything between EAL's start and its end. Members are destroyed in the order DPDK needs.
+ExitStatus run_ports(const CommonOptions& options, Session& session,
+                     const CheckedArguments& checked, const PortLimits& limits) {
+  PortSettings port_settings;
+  const unsigned workers = options.workers;
+  const Eal eal("flowloom", checked.arguments,
+                estimate_eal_needs(checked.arguments, std::max(workers, 1U), port_settings));
+  say_verbosely(options, {fmt::format("EAL: {}", fmt::join(eal.arguments(), " "))});
+  std::vector<PortFacts> found = discover_ports(find_vdevs(checked.arguments));
+  const WriterCore writer =
+      session.settings().output == Export::None ? WriterCore::None : WriterCore::Own;
+  const LcorePlan plan = make_lcore_plan({Eal::lcores(), queues_of(found), workers, writer});
+  Ports ports(std::move(found), plan, port_settings);
+  say_verbosely(options, ports.description());
+  say_verbosely(options, describe(plan, writer));
+  eal.unbind_this_thread();
+
+  std::vector<std::unique_ptr<EthdevSource>> owned;
+  std::vector<std::unique_ptr<LimitedSource>> limited;
+  std::vector<PacketSource*> sources;
+  RunLimits run_limits(limits.packets, limits.duration);
+  for (std::size_t i = 0; i < plan.pollers.size(); ++i) {
+    owned.push_back(std::make_unique<EthdevSource>(ports.source_settings(i)));
+    limited.push_back(std::make_unique<LimitedSource>(*owned.back(), run_limits));
+    sources.push_back(limited.back().get());
+  }
+  session.settings().workers = static_cast<unsigned>(
+      plan.shape == PlanShape::RunToCompletion ? plan.pollers.size() : plan.workers.size());
+  LcoreLauncher launcher(plan);
+  return session.run(
+      sources, launcher, [] { return InputExtent{}; },
+      [&] {
+        std::vector<InputProblem> problems = checked.problems;
+        for (const auto& source : owned) {
+          problems.insert(problems.end(), source->problems().begin(), source->problems().end());
+        }
+        return problems;
+      });
+}
+
+}  // namespace
+
+ExitStatus run_on_ports(const CommonOptions& options,
+                        const std::vector<std::string>& eal_arguments, const PortLimits& limits) {
+  const CheckedArguments checked = check_vdev_files(eal_arguments);
+  if (checked.nothing_left) {
+    for (const InputProblem& problem : checked.problems) say(problem.message);
+    return ExitStatus::InputUnreadable;
+  }
+  Session session(options);
+  if (const ExitStatus s = session.prepare(); s != ExitStatus::Ok) return s;
+  try {
+    return run_ports(options, session, checked, limits);
+  } catch (const RuntimeUsageError& error) {
+    say(error.what());
+    return ExitStatus::Usage;
+  } catch (const RuntimeSetupError& error) {
+    say(error.what());
+    return ExitStatus::InputUnreadable;
+  }
+}
+
+}  // namespace flowloom
