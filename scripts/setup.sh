@@ -54,6 +54,7 @@ libgtest-dev libgmock-dev          # unit, property, script and golden tests
 libbenchmark-dev                   # perf/
 python3                            # lints and helpers, standard library only
 iproute2 ethtool                   # virtual links of the live tests
+nginx-light curl openssl iperf3    # whose traffic they capture
 gzip xz-utils zstd lz4             # made captures in every compression
 libnids1.21 binutils               # what the drop-in is held against
 python3-scapy python3-dpkt         # second opinions on the Python module (GPL, BSD)
