@@ -22,6 +22,13 @@ void say_verbosely(const CommonOptions& options, const std::vector<std::string>&
   for (const std::string& line : lines) say(line);
 }
 
+/// Captures wait, and so do devices that make packets when they are asked for some.
+bool is_live(const std::vector<PortFacts>& ports) {
+  return std::any_of(ports.begin(), ports.end(), [](const PortFacts& port) {
+    return port.captures.empty() && port.queues.spread != QueueSpread::Independent;
+  });
+}
+
 /// Everything between EAL's start and its end. Members are destroyed in the order DPDK needs.
 ExitStatus run_ports(const CommonOptions& options, Session& session,
                      const CheckedArguments& checked, const PortLimits& limits) {
@@ -31,6 +38,7 @@ ExitStatus run_ports(const CommonOptions& options, Session& session,
                 estimate_eal_needs(checked.arguments, std::max(workers, 1U), port_settings));
   say_verbosely(options, {fmt::format("EAL: {}", fmt::join(eal.arguments(), " "))});
   std::vector<PortFacts> found = discover_ports(find_vdevs(checked.arguments));
+  if (is_live(found)) session.settings().when_full = WhenFull::Shed;
   const WriterCore writer =
       session.settings().output == Export::None ? WriterCore::None : WriterCore::Own;
   const LcorePlan plan = make_lcore_plan({Eal::lcores(), queues_of(found), workers, writer});

@@ -108,6 +108,15 @@ HeavySettings heavy_settings(unsigned workers) {
 
 ExitStatus worse(ExitStatus a, ExitStatus b) { return std::max(a, b); }
 
+/// What a record tells is no failure; what is in no record is.
+ExitStatus say_shed(const ShedCounts& shed) {
+  if (!shed.any()) return ExitStatus::Ok;
+  say(fmt::format("the writers were too slow: {} bytes were cut out of their streams, as the "
+                  "records say; {} connections have no record; {} packets and {} probes are in no "
+                  "output", shed.bytes, shed.records, shed.packets, shed.probes));
+  return shed.records + shed.packets + shed.probes > 0 ? ExitStatus::WriterFailed : ExitStatus::Ok;
+}
+
 }  // namespace
 
 void say(const std::string& sentence) {
@@ -206,6 +215,8 @@ ExitStatus Session::report(const Engine& engine, const std::vector<PacketSource*
       snapshot.interfaces.push_back({input.name, input.received, input.missed});
     }
   }
+  snapshot.shed = engine.shed();
+  status = worse(status, say_shed(snapshot.shed));
   if (pipeline_) snapshot.writers = pipeline_->statuses();
   for (const WriterStatus& w : snapshot.writers) {
     const std::string loss = describe_loss(w);

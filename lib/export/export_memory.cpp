@@ -7,9 +7,17 @@ namespace flowloom {
 namespace {
 // Sixteenths of the memory per class: bulk streams live in the largest.
 constexpr std::array<std::uint64_t, 4> kShares = {1, 2, 3, 10};
+
+constexpr std::uint32_t block_bytes(std::size_t size_class) {
+  const bool reserved = size_class >= ExportMemory::kClassBytes.size();
+  return ExportMemory::kClassBytes[reserved ? 0 : size_class];
+}
+
 }  // namespace
 
-ExportMemory::ExportMemory(std::uint64_t bytes) {
+ExportMemory::ExportMemory(std::uint64_t bytes, std::uint64_t reserved) {
+  classes_[kReserve].memory =
+      ReservedMemory(reserved * (sizeof(ExportBlock) + block_bytes(kReserve)));
   for (std::size_t i = 0; i < kClassBytes.size(); ++i) {
     const std::uint64_t step = sizeof(ExportBlock) + kClassBytes[i];
     const std::uint64_t count = bytes / 16 * kShares[i] / step + 1;
@@ -24,18 +32,20 @@ ExportBlock* ExportMemory::take_from(std::size_t size_class) {
   if (block != nullptr) {
     c.free = block->next;
   } else {
-    const std::uint64_t step = sizeof(ExportBlock) + kClassBytes[size_class];
+    const std::uint64_t step = sizeof(ExportBlock) + block_bytes(size_class);
     if (c.fresh + step > c.memory.bytes()) return nullptr;
     block = new (c.memory.data() + c.fresh) ExportBlock;
     c.fresh += step;
   }
   block->next = nullptr;
   block->used = 0;
-  block->capacity = kClassBytes[size_class];
+  block->capacity = block_bytes(size_class);
   block->size_class = static_cast<std::uint16_t>(size_class);
-  in_use_ += block->capacity;
+  if (size_class != kReserve) in_use_ += block->capacity;
   return block;
 }
+
+ExportBlock* ExportMemory::take_reserved() { return take_from(kReserve); }
 
 ExportBlock* ExportMemory::take(std::size_t wanted) {
   std::size_t fitting = 0;
@@ -51,7 +61,7 @@ ExportBlock* ExportMemory::take(std::size_t wanted) {
 
 void ExportMemory::give_back(ExportBlock* block) {
   SizeClass& c = classes_[block->size_class];
-  in_use_ -= block->capacity;
+  if (block->size_class != kReserve) in_use_ -= block->capacity;
   block->next = c.free;
   c.free = block;
 }

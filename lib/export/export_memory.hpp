@@ -14,12 +14,15 @@ class ExportMemory {
  public:
   static constexpr std::array<std::uint32_t, 4> kClassBytes = {128, 512, 2048, 8192};
 
-  /// Shares `bytes` among the classes, most to the largest.
-  explicit ExportMemory(std::uint64_t bytes);
+  /// Shares `bytes` among the classes, most to the largest. Beside them stands a reserve of
+  /// `reserved` blocks of the smallest class.
+  explicit ExportMemory(std::uint64_t bytes, std::uint64_t reserved = 0);
 
   /// A block for about `wanted` bytes: of the class that fits, else the nearest that is left;
   /// nullptr when nothing is left.
   ExportBlock* take(std::size_t wanted);
+  /// A small block of the reserve, which counts nowhere; nullptr when that is used up.
+  ExportBlock* take_reserved();
   void give_back(ExportBlock* block);
   void give_back(BlockChain& chain);
 
@@ -34,9 +37,10 @@ class ExportMemory {
     std::uint64_t fresh = 0;  ///< bytes of `memory` that were ever handed out
     ExportBlock* free = nullptr;
   };
+  static constexpr std::size_t kReserve = kClassBytes.size();
   ExportBlock* take_from(std::size_t size_class);
 
-  std::array<SizeClass, kClassBytes.size()> classes_;
+  std::array<SizeClass, kClassBytes.size() + 1> classes_;
   std::uint64_t in_use_ = 0;
   std::uint64_t capacity_ = 0;
 };

@@ -39,6 +39,14 @@ std::uint64_t room_of(const BlockChain& chain) {
   return chain.last == nullptr ? 0 : chain.last->capacity - chain.last->used;
 }
 
+/// A gap never straddles two blocks, so that readers can take whole ones.
+bool has_room_for_gap(const BlockChain& chain) { return room_of(chain) >= sizeof(Gap); }
+
+void add_block(BlockChain& chain, ExportBlock* block) {
+  (chain.last != nullptr ? chain.last->next : chain.first) = block;
+  chain.last = block;
+}
+
 /// Fills the chain's blocks from `block` on; returns the one to go on with.
 ExportBlock* fill(ExportBlock* block, ByteView bytes) {
   while (!bytes.empty()) {
@@ -61,20 +69,19 @@ void leave_empty(StreamMessage& message) {
 
 }  // namespace
 
+// Where nobody waits, a connection that was posted is promised its last message: what a writer has
+// begun with must be brought to its end. And a cut that nothing follows needs a small block.
 Exporter::Exporter(const ExporterConfig& config)
     : config_(config),
-      memory_(config.memory),
+      when_full_(config.when_full),
+      messages_max_(config.messages +
+                    (config.when_full == WhenFull::Shed ? config.max_flows : 0)),
+      memory_(config.memory,
+              config.when_full == WhenFull::Shed ? std::uint64_t{2} * messages_max_ : 0),
       slots_(config.max_flows),
-      message_memory_(config.messages * sizeof(StreamMessage)),
-      to_writer_(config.messages),
-      from_writer_(config.messages) {
-  auto* messages = reinterpret_cast<StreamMessage*>(message_memory_.data());
-  for (std::uint32_t i = config.messages; i-- > 0;) {
-    StreamMessage* message = new (&messages[i]) StreamMessage;
-    message->data[0].first = reinterpret_cast<ExportBlock*>(free_messages_);
-    free_messages_ = message;
-  }
-}
+      message_memory_(messages_max_ * sizeof(StreamMessage)),
+      to_writer_(messages_max_),
+      from_writer_(messages_max_) {}
 
 Exporter::~Exporter() = default;
 
@@ -133,31 +140,91 @@ void Exporter::after_growth(const EventKey& key, const ConnectionView& view) {
 void Exporter::on_gap(const EventKey& key, const ConnectionView& view, ConsumerSlot& slot,
                       Direction d, const Gap& gap) {
   Slot& s = slot_of(view, slot);
-  BlockChain& chain = s.gaps[index_of(d)];
-  // A gap never straddles two blocks, so that readers can take whole ones.
-  if (chain.last == nullptr || chain.last->capacity - chain.last->used < sizeof gap) {
+  const unsigned i = index_of(d);
+  if (!settle_cut(key, view, slot, i) || !put_gap(key, view, slot, i, gap)) {
+    // What is missing anyhow becomes part of the cut.
+    extend_cut(s, i, gap.offset, gap.length);
+    --s.more_gaps[i];
+    unlink_if_empty(slot);
+    return;
+  }
+  if (s.gaps[i].bytes >= kProgressGaps * sizeof gap) post_progress(key, view, slot);
+}
+
+bool Exporter::put_gap(const EventKey& key, const ConnectionView& view, std::uint32_t slot,
+                       unsigned i, const Gap& gap) {
+  Slot& s = slots_[slot - 1];
+  if (!has_room_for_gap(s.gaps[i])) {
     ExportBlock* block = wait_for_block(key, view, slot, sizeof gap * kGapsPerBlock);
-    (chain.last != nullptr ? chain.last->next : chain.first) = block;
-    chain.last = block;
+    if (block == nullptr) return false;
+    add_block(s.gaps[i], block);
     gathered_ += block->capacity;
   }
-  begin_at(s, index_of(d), gap.offset);
-  s.next_offset[index_of(d)] = gap.offset + gap.length;
-  ExportBlock* block = chain.last;
+  append_gap(s, i, gap);
+  return true;
+}
+
+// Preconditions: there is room.
+void Exporter::append_gap(Slot& slot, unsigned i, const Gap& gap) {
+  begin_at(slot, i, gap.offset);
+  slot.next_offset[i] = gap.offset + gap.length;
+  ExportBlock* block = slot.gaps[i].last;
   std::memcpy(block->data() + block->used, as_bytes(gap).data(), sizeof gap);
   block->used += sizeof gap;
-  chain.bytes += sizeof gap;
-  ++s.gaps_since_packet[index_of(d)];
-  if (chain.bytes >= kProgressGaps * sizeof gap) post_progress(key, view, slot);
+  slot.gaps[i].bytes += sizeof gap;
+  ++slot.gaps_since_packet[i];
+}
+
+// Bytes or a gap of the stream that are not passed on.
+void Exporter::extend_cut(Slot& slot, unsigned i, StreamOffset offset, std::int64_t length) {
+  if (!slot.is_cutting(i)) slot.cut_begin[i] = offset;
+  slot.cut_end[i] = slot.next_offset[i] = offset + length;
+}
+
+// Before anything may follow a cut in its direction; false where there is no memory to say so.
+bool Exporter::settle_cut(const EventKey& key, const ConnectionView& view, std::uint32_t slot,
+                          unsigned i) {
+  Slot& s = slots_[slot - 1];
+  if (!s.is_cutting(i)) return true;
+  const StreamOffset begin = s.cut_begin[i];
+  if (!put_gap(key, view, slot, i, Gap{begin, s.cut_end[i] - begin, GapCause::Cut})) return false;
+  s.cut_begin[i] = s.cut_end[i];
+  ++s.more_gaps[i];
+  return true;
+}
+
+// The same at the connection's end, for which memory is kept.
+void Exporter::settle_cut_for_good(Slot& slot, unsigned i) {
+  if (!slot.is_cutting(i)) return;
+  if (!has_room_for_gap(slot.gaps[i])) {
+    ExportBlock* block = memory_.take_reserved();
+    FLOWLOOM_CHECK(block != nullptr); // two for each message there is
+    add_block(slot.gaps[i], block);
+    gathered_ += block->capacity;
+  }
+  append_gap(slot, i, Gap{slot.cut_begin[i], slot.cut_end[i] - slot.cut_begin[i], GapCause::Cut});
+  slot.cut_begin[i] = slot.cut_end[i];
+  ++slot.more_gaps[i];
+}
+
+// The tracker has delivered what was shed.
+void Exporter::describe_cuts(const Slot& slot, ConnectionRecord& record) {
+  for (unsigned i = 0; i < 2; ++i) {
+    SideRecord& side = record.sides[i];
+    side.stream_bytes -= slot.shed_bytes[i];
+    side.gap_bytes += slot.shed_bytes[i];
+    side.gap_count += static_cast<std::uint64_t>(slot.more_gaps[i] + (slot.is_cutting(i) ? 1 : 0));
+  }
 }
 
 // An entry is whole in one message: its room is there before a byte of it is written.
-void Exporter::make_room(const EventKey& key, const ConnectionView& view, std::uint32_t slot,
+bool Exporter::make_room(const EventKey& key, const ConnectionView& view, std::uint32_t slot,
                          BlockChain& chain, std::size_t size) {
-  if (room_of(chain) >= size) return;
+  if (room_of(chain) >= size) return true;
   const BlockChain room = wait_for_room(key, view, slot, size);
-  (chain.last != nullptr ? chain.last->next : chain.first) = room.first;
-  chain.last = room.first;
+  if (room.first == nullptr) return false;
+  add_block(chain, room.first);
+  return true;
 }
 
 void Exporter::on_packet(const EventKey& key, const ConnectionView& view, ConsumerSlot& slot,
@@ -179,8 +246,12 @@ void Exporter::on_packet(const EventKey& key, const ConnectionView& view, Consum
                           .link = note.link,
                           .sender = note.sender,
                           .marks = marks};
+  if (!make_room(key, view, slot, s.packets, sizeof entry + copied)) {
+    ++shed_.packets;
+    unlink_if_empty(slot);
+    return;
+  }
   s.gaps_since_packet[0] = s.gaps_since_packet[1] = 0;
-  make_room(key, view, slot, s.packets, sizeof entry + copied);
   ExportBlock* block = fill(s.packets.last, as_bytes(entry));
   block = fill(block, note.frame.first(copied));
   while (block->next != nullptr) block = block->next;
@@ -203,11 +274,14 @@ void Exporter::on_conflict(const EventKey& key, const ConnectionView& view, Cons
   const auto sender = static_cast<std::size_t>(conflict.sender);
   if (copied == 0 && slot != 0 && slots_[slot - 1].listed[sender] >= kListedConflictsMax) return;
   Slot& s = slot_of(view, slot);
-  ++s.listed[sender];
-  s.evidence_bytes += static_cast<std::uint32_t>(2 * copied);
   const ConflictEntry entry{conflict, static_cast<std::uint32_t>(copied)};
   const std::size_t size = sizeof entry + 2 * copied;
-  make_room(key, view, slot, s.conflicts, size);
+  if (!make_room(key, view, slot, s.conflicts, size)) {
+    unlink_if_empty(slot); // the record counts it all the same
+    return;
+  }
+  ++s.listed[sender];
+  s.evidence_bytes += static_cast<std::uint32_t>(2 * copied);
   ExportBlock* block = fill(s.conflicts.last, as_bytes(entry));
   block = fill(block, copies.held.first(copied));
   block = fill(block, copies.arrived.first(copied));
@@ -221,14 +295,14 @@ void Exporter::append(const EventKey& key, const ConnectionView& view, std::uint
   Slot& s = slots_[slot - 1];
   BlockChain& chain = s.data[i];
   while (!bytes.empty()) {
-    if (chain.last == nullptr || chain.last->used == chain.last->capacity) {
-      // Grow with the stream: the next block as large as what is there already.
-      ExportBlock* block =
-          wait_for_block(key, view, slot, std::max<std::size_t>(bytes.size(), chain.bytes));
-      (chain.last != nullptr ? chain.last->next : chain.first) = block;
-      chain.last = block;
-      gathered_ += block->capacity;
+    if (!make_data_room(key, view, slot, i, bytes.size()) || !settle_cut(key, view, slot, i)) {
+      extend_cut(s, i, offset, static_cast<std::int64_t>(bytes.size()));
+      s.shed_bytes[i] += bytes.size();
+      shed_.bytes += bytes.size();
+      unlink_if_empty(slot);
+      return;
     }
+    if (room_of(chain) == 0) continue; // it was posted meanwhile
     begin_at(s, i, offset);
     ExportBlock* block = chain.last;
     const std::size_t size = std::min<std::size_t>(bytes.size(), block->capacity - block->used);
@@ -247,9 +321,23 @@ bool Exporter::mostly_gathered() const {
   return gathered_ > 0 && (gathered_ > memory_.capacity() / 2 || gathered_ == memory_.in_use());
 }
 
+// Grows with the stream: the next block as large as what is there already.
+bool Exporter::make_data_room(const EventKey& key, const ConnectionView& view, std::uint32_t slot,
+                              unsigned i, std::size_t wanted) {
+  BlockChain& chain = slots_[slot - 1].data[i];
+  if (room_of(chain) > 0) return true;
+  ExportBlock* block =
+      wait_for_block(key, view, slot, std::max<std::size_t>(wanted, chain.bytes));
+  if (block == nullptr) return false;
+  add_block(chain, block);
+  gathered_ += block->capacity;
+  return true;
+}
+
 // Offline nothing may be lost: what is gathered is posted, oldest first, until the writer has
 // given memory back. The caller's own connection comes last, since its bytes are still coming; it
-// may be posted all the same, so callers look at its chains afterwards, not before.
+// may be posted all the same, so callers look at its chains afterwards, not before. Live, nobody
+// waits: nullptr.
 ExportBlock* Exporter::wait_for_block(const EventKey& key, const ConnectionView& view,
                                       std::uint32_t slot, std::size_t wanted) {
   if (ExportBlock* block = memory_.take(wanted)) return block;
@@ -263,12 +351,13 @@ ExportBlock* Exporter::wait_for_block(const EventKey& key, const ConnectionView&
       }
     }
     const std::uint32_t next = oldest_ == slot ? slots_[slot - 1].newer : oldest_;
-    if (!mostly_gathered()) {
+    if (mostly_gathered()) {
+      post_progress(key, view, next != 0 ? next : slot);
+    } else if (when_full_ == WhenFull::Wait) {
       ++waits_;
       backoff.wait();
-    } else {
-      post_progress(key, view, next != 0 ? next : slot);
     }
+    if (when_full_ == WhenFull::Shed) return nullptr;
   }
 }
 
@@ -279,20 +368,42 @@ BlockChain Exporter::wait_for_room(const EventKey& key, const ConnectionView& vi
   BlockChain chain;
   for (std::size_t room = 0; room < wanted;) {
     ExportBlock* block = wait_for_block(key, view, slot, wanted - room);
-    (chain.last != nullptr ? chain.last->next : chain.first) = block;
-    chain.last = block;
+    if (block == nullptr) {
+      gathered_ -= capacity_of(chain);
+      memory_.give_back(chain);
+      return chain;
+    }
+    add_block(chain, block);
     gathered_ += block->capacity;
     room += block->capacity;
   }
   return chain;
 }
 
-StreamMessage* Exporter::take_message() {
+// Where nobody waits, bytes are shed before records, and no promise is broken.
+std::uint32_t Exporter::messages_for(Purpose purpose) const {
+  if (when_full_ == WhenFull::Wait) return config_.messages;
+  switch (purpose) {
+    case Purpose::Progress: return config_.messages / 2;
+    case Purpose::Whole: return config_.messages;
+    case Purpose::Promised: return messages_max_;
+  }
+  return 0;
+}
+
+// Live, nobody waits: nullptr.
+StreamMessage* Exporter::take_message(Purpose purpose) {
   Backoff backoff;
-  while (free_messages_ == nullptr) {
-    if (reclaim() && free_messages_ != nullptr) break;
+  while (messages_out_ >= messages_for(purpose)) {
+    if (reclaim()) continue;
+    if (when_full_ == WhenFull::Shed) return nullptr;
     ++waits_;
     backoff.wait();
+  }
+  ++messages_out_;
+  if (free_messages_ == nullptr) {
+    FLOWLOOM_CHECK(fresh_messages_ < messages_max_);
+    return new (message_memory_.data() + fresh_messages_++ * sizeof(StreamMessage)) StreamMessage;
   }
   StreamMessage* message = free_messages_;
   free_messages_ = reinterpret_cast<StreamMessage*>(message->data[0].first);
@@ -305,8 +416,9 @@ void Exporter::move_to_message(Slot& slot, StreamMessage& message) {
     gathered_ -= capacity_of(slot.data[i]) + capacity_of(slot.gaps[i]);
     message.data[i] = slot.data[i];
     message.gaps[i] = slot.gaps[i];
-    message.data_offset[i] = slot.data[i].bytes + slot.gaps[i].bytes > 0 ? slot.data_offset[i]
-                                                                         : slot.next_offset[i];
+    const StreamOffset next = slot.is_cutting(i) ? slot.cut_begin[i] : slot.next_offset[i];
+    message.data_offset[i] =
+        slot.data[i].bytes + slot.gaps[i].bytes > 0 ? slot.data_offset[i] : next;
     slot.data[i] = BlockChain{};
     slot.gaps[i] = BlockChain{};
   }
@@ -320,11 +432,13 @@ void Exporter::move_to_message(Slot& slot, StreamMessage& message) {
 
 void Exporter::post_progress(const EventKey& key, const ConnectionView& view,
                              std::uint32_t slot) {
-  StreamMessage* message = take_message();
+  StreamMessage* message = take_message(Purpose::Progress);
+  if (message == nullptr) return;
   Slot& s = slots_[slot - 1];
   message->key = key;
   message->kind = StreamMessage::Kind::Progress;
   view.describe_other(s.handle, message->record);
+  describe_cuts(s, message->record);
   move_to_message(s, *message);
   s.posted = true;
   unlink(slot);
@@ -332,7 +446,11 @@ void Exporter::post_progress(const EventKey& key, const ConnectionView& view,
 }
 
 void Exporter::on_probe(const EventKey& key, const ConnectionView& view, const Probe& probe) {
-  StreamMessage* message = take_message();
+  StreamMessage* message = take_message(Purpose::Whole);
+  if (message == nullptr) {
+    ++shed_.probes;
+    return;
+  }
   message->key = key;
   message->kind = StreamMessage::Kind::Probe;
   message->worker = config_.worker;
@@ -344,14 +462,22 @@ void Exporter::on_probe(const EventKey& key, const ConnectionView& view, const P
 }
 
 void Exporter::on_close(const EventKey& key, const ConnectionView& view, ConsumerSlot& slot) {
-  StreamMessage* message = take_message();
+  const bool promised = slot != 0 && slots_[slot - 1].posted;
+  StreamMessage* message = take_message(promised ? Purpose::Promised : Purpose::Whole);
+  if (message == nullptr) {
+    shed_connection(slot);
+    return;
+  }
   message->key = key;
   message->kind = StreamMessage::Kind::Close;
   message->worker = config_.worker;
   message->first = true;
   view.describe(message->record);
   if (slot != 0) {
-    move_to_message(slots_[slot - 1], *message);
+    Slot& s = slots_[slot - 1];
+    for (unsigned i = 0; i < 2; ++i) settle_cut_for_good(s, i);
+    describe_cuts(s, message->record);
+    move_to_message(s, *message);
     unlink(slot);
     slots_.give_back(slot - 1);
     slot = 0;
@@ -359,6 +485,27 @@ void Exporter::on_close(const EventKey& key, const ConnectionView& view, Consume
     leave_empty(*message);
   }
   post(message);
+}
+
+// The writer has never heard of it, and will not.
+void Exporter::shed_connection(ConsumerSlot& slot) {
+  was_pressed_ = true;
+  ++shed_.records;
+  if (slot == 0) return;
+  Slot& s = slots_[slot - 1];
+  shed_.bytes += s.data[0].bytes + s.data[1].bytes;
+  for (BlockChain* chain : {&s.data[0], &s.data[1], &s.gaps[0], &s.gaps[1], &s.conflicts,
+                            &s.packets}) {
+    gathered_ -= capacity_of(*chain);
+    memory_.give_back(*chain);
+  }
+  unlink(slot);
+  slots_.give_back(slot - 1);
+  slot = 0;
+}
+
+void Exporter::unlink_if_empty(std::uint32_t slot) {
+  if (slots_[slot - 1].is_empty()) unlink(slot);
 }
 
 void Exporter::post(StreamMessage* message) {
@@ -372,6 +519,7 @@ bool Exporter::reclaim() {
   bool any = false;
   for (std::uint32_t n = 0; (n = from_writer_.pop(items, 64)) > 0;) {
     any = true;
+    messages_out_ -= n;
     for (std::uint32_t i = 0; i < n; ++i) {
       auto* message = static_cast<StreamMessage*>(items[i]);
       for (unsigned d = 0; d < 2; ++d) {

@@ -7,6 +7,7 @@
 
 #include "base/slab_pool.hpp"
 #include "export/export_memory.hpp"
+#include "export/shed_counts.hpp"
 #include "export/spsc_ring.hpp"
 #include "export/stream_message.hpp"
 #include "export/watermark.hpp"
@@ -14,19 +15,27 @@
 
 namespace flowloom {
 
+/// What becomes of news for which the writer has left no room.
+enum class WhenFull : std::uint8_t {
+  Wait,  ///< the worker waits: nothing is lost
+  Shed   ///< the worker never waits: bytes are cut out of their stream, and its record says so
+};
+
 struct ExporterConfig {
   std::uint16_t worker = 0;
   std::uint32_t max_flows = 1'000'000;
   std::uint64_t memory = std::uint64_t{64} << 20;  ///< for blocks
-  std::uint32_t messages = 8192;                   ///< on their way at most
+  /// On their way at most; with WhenFull::Shed, the last ones of long connections come on top.
+  std::uint32_t messages = 8192;
+  WhenFull when_full = WhenFull::Wait;
   bool bytes_wanted = true;                        ///< false: records only
   KeepEvidence evidence = KeepEvidence::No;
   PacketsWanted packets = PacketsWanted::None;
 };
 
 /// Runs on the worker's thread, but for return_message(), finished-flag and watermark reads of
-/// the writer. When memory is short it first posts what is gathered, then waits for the writer
-/// (offline: nothing is lost).
+/// the writer. When memory is short it first posts what is gathered, then waits for the writer or
+/// sheds, as WhenFull says.
 class Exporter final : public StreamConsumer {
  public:
   explicit Exporter(const ExporterConfig& config);
@@ -45,6 +54,8 @@ class Exporter final : public StreamConsumer {
   void on_close(const EventKey&, const ConnectionView&, ConsumerSlot&) override;
   void on_watermark(const EventKey&) override;
 
+  /// No packet waits for this worker any more, so from now on nothing is shed.
+  void end_of_input() { when_full_ = WhenFull::Wait; }
   /// Everything has been posted; nothing follows.
   void finish();
 
@@ -58,6 +69,7 @@ class Exporter final : public StreamConsumer {
   [[nodiscard]] bool was_pressed() const { return was_pressed_; }
   /// Times that the worker had to wait for the writer.
   [[nodiscard]] std::uint64_t waits() const { return waits_; }
+  [[nodiscard]] const ShedCounts& shed() const { return shed_; }
 
  private:
   /// What a connection has gathered since its last message.
@@ -76,7 +88,20 @@ class Exporter final : public StreamConsumer {
     std::uint32_t gaps_since_packet[2];
     bool gathering;       // holds bytes, gaps or conflicts, so it is in the list
     bool posted;          // a Progress message went out
+    // Of each direction, with WhenFull::Shed. A cut that may yet grow is no entry of `gaps` yet.
+    StreamOffset cut_begin[2];
+    StreamOffset cut_end[2];       // equal to the begin: none
+    std::uint64_t shed_bytes[2];
+    std::int64_t more_gaps[2];     // cuts that are entries, minus gaps that cuts have swallowed
+
+    [[nodiscard]] bool is_cutting(unsigned i) const { return cut_begin[i] != cut_end[i]; }
+    [[nodiscard]] bool is_empty() const {
+      return data[0].first == nullptr && data[1].first == nullptr && gaps[0].first == nullptr &&
+             gaps[1].first == nullptr && conflicts.first == nullptr && packets.first == nullptr;
+    }
   };
+  /// What a message is for; the more it matters, the later it is refused.
+  enum class Purpose : std::uint8_t { Progress, Whole, Promised };
 
   Slot& slot_of(const ConnectionView& view, ConsumerSlot& slot);
   static void begin_at(Slot& slot, unsigned i, StreamOffset offset);
@@ -86,13 +111,26 @@ class Exporter final : public StreamConsumer {
                               std::size_t wanted);
   BlockChain wait_for_room(const EventKey& key, const ConnectionView& view, std::uint32_t slot,
                            std::size_t wanted);
-  void make_room(const EventKey& key, const ConnectionView& view, std::uint32_t slot,
-                 BlockChain& chain, std::size_t size);
+  [[nodiscard]] bool make_room(const EventKey& key, const ConnectionView& view,
+                               std::uint32_t slot, BlockChain& chain, std::size_t size);
+  [[nodiscard]] bool make_data_room(const EventKey& key, const ConnectionView& view,
+                                    std::uint32_t slot, unsigned i, std::size_t wanted);
+  [[nodiscard]] bool put_gap(const EventKey& key, const ConnectionView& view, std::uint32_t slot,
+                             unsigned i, const Gap& gap);
+  [[nodiscard]] bool settle_cut(const EventKey& key, const ConnectionView& view,
+                                std::uint32_t slot, unsigned i);
+  void settle_cut_for_good(Slot& slot, unsigned i);
+  void append_gap(Slot& slot, unsigned i, const Gap& gap);
+  static void extend_cut(Slot& slot, unsigned i, StreamOffset offset, std::int64_t length);
+  void shed_connection(ConsumerSlot& slot);
+  static void describe_cuts(const Slot& slot, ConnectionRecord& record);
+  void unlink_if_empty(std::uint32_t slot);
   void after_growth(const EventKey& key, const ConnectionView& view);
   [[nodiscard]] std::size_t evidence_room(std::uint32_t slot) const;
   void post_progress(const EventKey& key, const ConnectionView& view, std::uint32_t slot);
   [[nodiscard]] bool mostly_gathered() const;
-  StreamMessage* take_message();
+  [[nodiscard]] StreamMessage* take_message(Purpose purpose);
+  [[nodiscard]] std::uint32_t messages_for(Purpose purpose) const;
   void move_to_message(Slot& slot, StreamMessage& message);
   void post(StreamMessage* message);
   bool reclaim();
@@ -100,6 +138,8 @@ class Exporter final : public StreamConsumer {
   void link_newest(std::uint32_t slot);
 
   const ExporterConfig config_;
+  WhenFull when_full_;
+  const std::uint32_t messages_max_; // that there can ever be
   ExportMemory memory_;
   SlabPool<Slot> slots_;
   std::uint64_t gathered_ = 0;  // room of the blocks that slots hold
@@ -107,10 +147,13 @@ class Exporter final : public StreamConsumer {
   std::uint32_t newest_ = 0;
   ReservedMemory message_memory_;
   StreamMessage* free_messages_ = nullptr; // chained through data[0].first
+  std::uint32_t fresh_messages_ = 0;       // that were ever handed out
+  std::uint32_t messages_out_ = 0;
   SpscRing to_writer_;
   SpscRing from_writer_;
   bool was_pressed_ = false;
   std::uint64_t waits_ = 0;
+  ShedCounts shed_;
   Watermark watermark_;
   alignas(64) std::atomic<bool> finished_{false};
 };

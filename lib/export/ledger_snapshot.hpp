@@ -2,6 +2,7 @@
 // nothing here counts.
 #pragma once
 
+#include "export/shed_counts.hpp"
 #include "net/fate.hpp"
 #include "net/verdict.hpp"
 #include "stream/connection_record.hpp"
@@ -41,6 +42,7 @@ struct LedgerSnapshot {
   std::uint64_t packets_missed = 0;  ///< by NIC or kernel; not among the received
   std::vector<InterfaceStatus> interfaces;  ///< the same of each, where they are counted
   std::array<std::uint64_t, kVerdictCount> verdicts{};
+  ShedCounts shed;                   ///< by workers for which the writers were too slow
   std::uint64_t payload_seen = 0;
   std::array<std::uint64_t, kFateCount> fates{};
   std::vector<NamedCount> datagrams;

@@ -15,9 +15,9 @@ namespace flowloom {
 inline constexpr std::size_t kCloseReasonCount = kCloseReasonNames.size();
 
 /// A limit that a run reached; results may then depend on the number of workers.
-enum class Limit : std::uint8_t { MaxFlows, ReorderMemory, Datagrams, Probes };
-inline constexpr std::array<std::string_view, 4> kLimitNames = {"max-flows", "reorder-memory",
-                                                                "datagrams", "probes"};
+enum class Limit : std::uint8_t { MaxFlows, ReorderMemory, Datagrams, Probes, Writers };
+inline constexpr std::array<std::string_view, 5> kLimitNames = {
+    "max-flows", "reorder-memory", "datagrams", "probes", "writers"};
 
 struct Ledger {
   std::uint64_t received = 0;

@@ -41,6 +41,7 @@ struct Engine::Worker {
     config.memory = settings.export_memory / settings.workers;
     config.bytes_wanted = settings.output == Export::RecordsAndBytes;
     config.evidence = settings.evidence;
+    config.when_full = settings.when_full;
     config.packets = settings.packets;
     return std::make_unique<Exporter>(config);
   }
@@ -48,6 +49,7 @@ struct Engine::Worker {
     return exporter != nullptr ? static_cast<StreamConsumer&>(*exporter) : counting;
   }
   void finish() {
+    if (exporter != nullptr) exporter->end_of_input();
     shard.finish();
     if (exporter != nullptr) exporter->finish();
     publish();
@@ -285,6 +287,18 @@ Ledger Engine::ledger() const {
     sum += worker->shard.ledger();
   }
   for (const auto& receiver : receivers_) sum += receiver->ledger;
+  const ShedCounts shed = this->shed();
+  sum.tcp.fates[static_cast<std::size_t>(Fate::Delivered)] -= shed.bytes;
+  sum.tcp.fates[static_cast<std::size_t>(Fate::CutWriter)] += shed.bytes;
+  if (shed.any()) sum.reached(Limit::Writers);
+  return sum;
+}
+
+ShedCounts Engine::shed() const {
+  ShedCounts sum;
+  for (const auto& worker : workers_) {
+    if (worker->exporter != nullptr) sum += worker->exporter->shed();
+  }
   return sum;
 }
 

@@ -39,6 +39,7 @@ struct EngineSettings {
   KeepEvidence evidence = KeepEvidence::No;
   PacketsWanted packets = PacketsWanted::None;  ///< with shard.packets
   std::uint64_t export_memory = std::uint64_t{256} << 20;  ///< of the whole run
+  WhenFull when_full = WhenFull::Wait;     ///< Shed where packets do not wait: live
   const BpfFilter* filter = nullptr;       ///< outlives the engine; nullptr: everything
 };
 
@@ -92,8 +93,10 @@ class Engine {
   /// Ends the input early: open connections are written, the ledger balances. From any thread.
   void stop() { stop_.store(true, std::memory_order_relaxed); }
 
-  /// Sums over all threads. Preconditions: run() returned.
+  /// Sums over all threads; what was shed was not delivered. Preconditions: run() returned.
   [[nodiscard]] Ledger ledger() const;
+  /// The same of what the writers were too slow for.
+  [[nodiscard]] ShedCounts shed() const;
   /// Bytes delivered, where nothing is exported. Preconditions: run() returned.
   [[nodiscard]] std::uint64_t counted_bytes() const;
   [[nodiscard]] std::size_t reserved_bytes() const;

@@ -88,6 +88,17 @@ void write_interfaces(Json& json, const LedgerSnapshot& ledger) {
   json.EndObject();
 }
 
+void write_shed(Json& json, const LedgerSnapshot& ledger) {
+  if (!ledger.shed.any()) return;
+  key(json, "shed");
+  json.StartObject();
+  number(json, "bytes", ledger.shed.bytes);
+  number(json, "records", ledger.shed.records);
+  number(json, "packets", ledger.shed.packets);
+  number(json, "probes", ledger.shed.probes);
+  json.EndObject();
+}
+
 bool is_special(const std::string& path) {
   struct stat info {};
   return ::stat(path.c_str(), &info) == 0 && !S_ISREG(info.st_mode);
@@ -126,6 +137,7 @@ std::string format_stats(const LedgerSnapshot& ledger) {
   json.StartArray();
   for (const std::string& limit : ledger.limits) text(json, limit);
   json.EndArray();
+  write_shed(json, ledger);
   write_connections(json, ledger);
   write_writers(json, ledger);
   json.EndObject();

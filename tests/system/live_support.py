@@ -75,11 +75,11 @@ class Link:
 class Live:
     """flowloom live on link0, or other interfaces, ready to capture."""
 
-    def __init__(self, flowloom, out, *options, interfaces=("link0",)):
+    def __init__(self, flowloom, out, *options, interfaces=("link0",),
+                 stdout=subprocess.DEVNULL):
         where = [word for name in interfaces for word in ("-i", name)]
         self.process = subprocess.Popen([flowloom, "live", *where, "-o", out, *options],
-                                        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-                                        text=True)
+                                        stdout=stdout, stderr=subprocess.PIPE, text=True)
         self.ready = self.process.stderr.readline()
 
     def end(self, number=signal.SIGINT):
