@@ -68,6 +68,7 @@ ExitStatus run_on_kernel(const CommonOptions& options, const LiveOptions& live,
   Session session(options); // empties a folder: only if there is something to capture from
   if (const ExitStatus s = session.prepare(); s != ExitStatus::Ok) return s;
   session.settings().when_full = WhenFull::Shed;
+  session.settings().longest_sleep = Backoff::kLongSleep;
   if (!options.quiet) say(fmt::format("listening on {}", fmt::join(interfaces, ", ")));
   session.on_interrupt([&] { source.stop(); });
   AmsduSplitter packets(source);

@@ -9,14 +9,14 @@
 namespace flowloom {
 
 void Backoff::wait() {
-  ++rounds_;
+  if (rounds_ < kRoundsMax) ++rounds_;
   if (rounds_ <= kPauses) {
     _mm_pause();
   } else if (rounds_ <= kPauses + kYields) {
     sched_yield();
   } else {
     const long slept = static_cast<long>(rounds_ - kPauses - kYields);
-    const timespec time{0, std::min(kShortestSleepNs * slept, kLongestSleepNs)};
+    const timespec time{0, std::min(kShortestSleepNs * slept, longest_sleep_ns_)};
     nanosleep(&time, nullptr);
   }
 }

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 
-#include "base/backoff.hpp"
 #include "base/check.hpp"
 #include "pipeline/front_settings.hpp"
 
@@ -138,7 +137,7 @@ void Engine::run_to_completion(unsigned index) {
   std::array<Burst, 2> bursts;
   for (Burst& burst : bursts) burst.limit = settings_.burst;
   unsigned next = 0;
-  Backoff backoff;
+  Backoff backoff(settings_.longest_sleep);
   while (!stop_.load(std::memory_order_relaxed)) {
     Burst& fresh = bursts[next];
     Burst& ready = bursts[1 - next];
@@ -170,7 +169,7 @@ void Engine::run_receiver() {
   Receiver& receiver = *receivers_[0];
   Burst burst;
   burst.limit = settings_.burst;
-  Backoff backoff;
+  Backoff backoff(settings_.longest_sleep);
   while (!stop_.load(std::memory_order_relaxed)) {
     const SourceState state = source.receive(burst);
     if (state == SourceState::End) break;
@@ -202,7 +201,7 @@ void Engine::run_steered(unsigned index) {
   Worker& worker = *workers_[index];
   Burst burst;
   burst.limit = settings_.burst;
-  Backoff backoff;
+  Backoff backoff(settings_.longest_sleep);
   for (;;) {
     EventKey progress;
     const Steering::State state = steering_->receive(index, burst, progress);
@@ -233,7 +232,7 @@ void Engine::run_writer() {
   WriterInlet inlet(std::move(exporters));
   std::vector<StreamMessage*> messages;
   messages.reserve(kWriterBatch);
-  Backoff backoff;
+  Backoff backoff(settings_.longest_sleep);
   bool flushed = true;
   while (inlet.poll(messages, kWriterBatch)) {
     if (messages.empty()) {

@@ -15,6 +15,7 @@
 #include <thread>
 #include <vector>
 
+#include "base/backoff.hpp"
 #include "export/exporter.hpp"
 #include "export/writer_inlet.hpp"
 #include "io/bpf_filter.hpp"
@@ -40,6 +41,8 @@ struct EngineSettings {
   PacketsWanted packets = PacketsWanted::None;  ///< with shard.packets
   std::uint64_t export_memory = std::uint64_t{256} << 20;  ///< of the whole run
   WhenFull when_full = WhenFull::Wait;     ///< Shed where packets do not wait: live
+  /// Of threads that have had nothing to do for long; see Backoff.
+  std::chrono::nanoseconds longest_sleep = Backoff::kShortSleep;
   const BpfFilter* filter = nullptr;       ///< outlives the engine; nullptr: everything
 };
 
