@@ -111,12 +111,34 @@ bool Observer::precedes_origin(const Segment& segment, std::int64_t at) const {
   const DirectionTruth& mine = directions_[i];
   const std::optional<Note>& start = starts_[i];
   if (!start || (mine.origin && segment.offset >= *mine.origin)) return false;
-  const std::uint64_t lowest = mine.origin.value_or(start->position);
-  return (mine.first_acked && mine.acked >= lowest) || at - start->at > kSurelyInGrace ||
-         segments_ - start->segment > kSegmentsInPickup;
+  return pickup_may_be_over(i, at);
+}
+
+/// Preconditions: starts_[i].
+bool Observer::pickup_may_be_over(std::size_t i, std::int64_t at) const {
+  const DirectionTruth& direction = directions_[i];
+  const std::uint64_t lowest = direction.origin.value_or(starts_[i]->position);
+  return (direction.first_acked && direction.acked >= lowest) ||
+         at - starts_[i]->at > kSurelyInGrace ||
+         segments_ - starts_[i]->segment > kSegmentsInPickup;
+}
+
+/// A SYN tells where a side began, too late for who may have had to begin elsewhere.
+bool Observer::tells_origin_too_late(const Segment& segment, std::int64_t at) const {
+  if (!segment.has(kSyn)) return false;
+  const auto too_late = [&](std::size_t i) {
+    return starts_[i] && directions_[i].origin.value_or(starts_[i]->position) > 0 &&
+           pickup_may_be_over(i, at);
+  };
+  const std::size_t mine = index_of(segment.side);
+  return too_late(mine) || (segment.has(kAck) && too_late(1 - mine));
 }
 
 Observer::Answer Observer::observe(const Segment& segment, std::int64_t at) {
+  if (tells_origin_too_late(segment, at)) {
+    lost_its_way_ = true;
+    return Answer::Refused;
+  }
   const DirectionTruth& mine = directions_[index_of(segment.side)];
   const bool text = segment.bytes > 0 && !segment.has(kSyn);
   const bool over = closing_since_ != kNever && at - closing_since_ > kSurelyLingering;

@@ -49,6 +49,8 @@ class Observer {
   void note_refused(const Segment& segment);
   [[nodiscard]] bool brings_bytes(const Segment& segment) const;
   [[nodiscard]] bool precedes_origin(const Segment& segment, std::int64_t at) const;
+  [[nodiscard]] bool pickup_may_be_over(std::size_t i, std::int64_t at) const;
+  [[nodiscard]] bool tells_origin_too_late(const Segment& segment, std::int64_t at) const;
   [[nodiscard]] bool comes_too_late(const Segment& segment, std::int64_t at) const;
   void note_syn(const Segment& segment);
   void note_ack(const Segment& segment, std::int64_t at);
