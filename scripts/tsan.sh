@@ -25,7 +25,8 @@ for name in $tests; do programs="$programs tests/$name"; done
 # shellcheck disable=SC2086 # several words
 ninja -C "$folder" app/flowloom perf/flowloom-gen $programs
 
-export TSAN_OPTIONS="${TSAN_OPTIONS:-halt_on_error=1:second_deadlock_stack=1}"
+options=halt_on_error=1:second_deadlock_stack=1:suppressions=$PWD/tests/tsan.supp
+export TSAN_OPTIONS="${TSAN_OPTIONS:-$options}"
 passed=0
 failed=0
 run() {
