@@ -214,11 +214,12 @@ void Extractor::open_live(const std::string& interface, const LiveOptions& live)
   const bool promiscuous = live.promiscuous == LiveOptions::Promiscuous::Yes;
   const KernelSettings settings{
       .snap_length = live.snap_length,
-      .buffer_bytes = live.buffer_bytes,
+      .ring_bytes = live.buffer_bytes,
       .promiscuous = promiscuous ? KernelSettings::Promiscuous::Yes
                                  : KernelSettings::Promiscuous::No};
-  auto source = std::make_unique<KernelSource>(interface, settings);
-  if (source->problem()) throw std::runtime_error(source->problem()->message);
+  auto source = std::make_unique<KernelSource>(std::vector{interface}, settings);
+  const std::vector<InputProblem> problems = source->problems();
+  if (!problems.empty()) throw std::runtime_error(problems.front().message);
   impl_->kernel = std::move(source);
   impl_->packets.emplace(*impl_->kernel);
 }
@@ -273,8 +274,10 @@ std::vector<InputFault> Extractor::faults() const {
       faults.push_back(fault_of(problem));
     }
   }
-  if (impl_->kernel && impl_->kernel->problem()) {
-    faults.push_back(fault_of(*impl_->kernel->problem()));
+  if (impl_->kernel) {
+    for (const InputProblem& problem : impl_->kernel->problems()) {
+      faults.push_back(fault_of(problem));
+    }
   }
   return faults;
 }
