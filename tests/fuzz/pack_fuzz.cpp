@@ -155,7 +155,7 @@ void list(const Place& place) {
 }
 
 void read_as_pack(fuzz::FuzzBytes input) {
-  static auto* const place = new Place;
+  static const Place place;
   const unsigned bits = input.u8();
   const ByteView first = input.take(input.u16());
   std::vector<std::uint8_t> index(first.begin(), first.end());
@@ -165,10 +165,10 @@ void read_as_pack(fuzz::FuzzBytes input) {
     repair(index, PackFileKind::Index);
     repair(content, PackFileKind::Data);
   }
-  test::write_file(place->pack + "/" + kPackIndexName, {index.begin(), index.end()});
-  test::write_file(place->pack + "/" + pack_data_name(0), {content.begin(), content.end()});
-  list(*place);
-  replay(bits, *place);
+  test::write_file(place.pack + "/" + kPackIndexName, {index.begin(), index.end()});
+  test::write_file(place.pack + "/" + pack_data_name(0), {content.begin(), content.end()});
+  list(place);
+  replay(bits, place);
 }
 
 }  // namespace
