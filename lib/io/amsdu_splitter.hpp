@@ -18,6 +18,7 @@ class AmsduSplitter final : public PacketSource {
   explicit AmsduSplitter(PacketSource& inner) : inner_(inner) {}
 
   SourceState receive(Burst& burst) override;
+  std::optional<Timestamp> idle_clock() override { return inner_.idle_clock(); }
   void release(Burst& burst) override;
   [[nodiscard]] SourceStats stats() const override { return inner_.stats(); }
 

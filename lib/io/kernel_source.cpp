@@ -14,6 +14,8 @@ constexpr std::chrono::milliseconds kDrainedAfter{5 * kKernelBlockTime};
 constexpr std::uint32_t kCallsPerLook = 64;
 /// The kernel's counters have 32 bits: at any speed they are read long before they wrap.
 constexpr std::chrono::seconds kCountEvery{1};
+/// So often a silent input tells the time; time-outs need no more.
+constexpr std::chrono::milliseconds kIdleStep{100};
 
 /// On the clock of stamps.
 Timestamp now_as_stamp() {
@@ -102,7 +104,7 @@ void KernelSource::look_at(std::size_t index) {
   asked_ |= 1U << index;
   KernelSocket& socket = *inputs_[index].socket;
   // Before the look: what came later may not have been seen.
-  const Timestamp now = inputs_.size() > 1 ? now_as_stamp() : kTimeMin;
+  const Timestamp now = now_as_stamp();
   socket.look();
   if (socket.has_frame()) {
     show_head(index);
@@ -125,6 +127,19 @@ void KernelSource::show_head(std::size_t index) {
     return;
   }
   merge_[index].head = socket.frame().stamp;
+}
+
+// Silent for as long as the kernel may hold packets back: nothing earlier will come. If it does all
+// the same, its clock is that of now.
+std::optional<Timestamp> KernelSource::idle_clock() {
+  Timestamp silent = kTimeMax;
+  for (const MergeInput& input : merge_) {
+    if (input.head) return std::nullopt;
+    if (!input.ended) silent = std::min(silent, input.silent_until);
+  }
+  if (silent == kTimeMax || silent < saturating_add(last_idle_, kIdleStep)) return std::nullopt;
+  last_idle_ = silent;
+  return rule_.pass(saturating_add(silent, -Duration{kKernelLateness}));
 }
 
 void KernelSource::hand_over(Input& input, Burst& burst) {

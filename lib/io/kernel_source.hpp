@@ -30,6 +30,7 @@ class KernelSource final : public PacketSource {
   [[nodiscard]] std::vector<InputProblem> problems() const;
 
   SourceState receive(Burst& burst) override;
+  std::optional<Timestamp> idle_clock() override;
   void release(Burst& burst) override;
   /// Preconditions: nobody is in receive().
   [[nodiscard]] SourceStats stats() const override;
@@ -70,6 +71,7 @@ class KernelSource final : public PacketSource {
   Clock::time_point begin_;
   Clock::time_point last_packet_;  // while draining
   Clock::time_point last_count_;
+  Timestamp last_idle_ = kTimeMin;
 };
 
 }  // namespace flowloom

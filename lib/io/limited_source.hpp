@@ -57,6 +57,7 @@ class LimitedSource final : public PacketSource {
   LimitedSource(PacketSource& inner, RunLimits& limits) : inner_(inner), limits_(limits) {}
 
   SourceState receive(Burst& burst) override;
+  std::optional<Timestamp> idle_clock() override { return inner_.idle_clock(); }
   void release(Burst& burst) override { inner_.release(burst); }
   [[nodiscard]] SourceStats stats() const override { return inner_.stats(); }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -40,6 +41,11 @@ class PacketSource {
   /// captured, wire_length, link, input, and flags (checksum results; kSnapped).
   /// `clock` never decreases; `number` increases by one from 1.
   virtual SourceState receive(Burst& burst) = 0;
+
+  /// After receive() was Idle: the clock has come so far without packets, and none that follows
+  /// has an earlier one. Only where packets are stamped as they come, and only now and then; a
+  /// capture has no other time than that of its packets.
+  virtual std::optional<Timestamp> idle_clock() { return std::nullopt; }
 
   /// Gives the frames of a received burst back.
   virtual void release(Burst& burst) = 0;

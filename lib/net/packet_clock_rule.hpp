@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <optional>
 
 #include "base/time.hpp"
 
@@ -22,6 +23,13 @@ class PacketClockRule {
   /// The clock of the next packet in input order.
   Timestamp advance(Timestamp stamp) {
     return is_usual(stamp) ? follow(stamp) : advance_oddly(stamp);
+  }
+
+  /// Time that has passed without a packet, where it is known from elsewhere; nothing where the
+  /// rule does not trust it, or there is no clock yet.
+  std::optional<Timestamp> pass(Timestamp stamp) {
+    if (!is_usual(stamp)) return std::nullopt;
+    return follow(stamp);
   }
 
   /// Whether what becomes of this stamp depends on the next one of its input.

@@ -53,6 +53,11 @@ struct Engine::Worker {
     if (exporter != nullptr) exporter->finish();
     publish();
   }
+  /// The clock has come so far without packets.
+  void pass_time(Timestamp clock) {
+    shard.advance_clock(clock);
+    consumer().on_watermark({clock, last_number, ~std::uint32_t{0}});
+  }
   void publish() {
     progress.publish(shard.ledger().received, shard.ledger().connections_created);
   }
@@ -61,6 +66,7 @@ struct Engine::Worker {
   CountingConsumer counting;
   Shard shard;
   ProgressCounter progress;
+  std::uint64_t last_number = 0;  // that it tracked; run to completion only
 };
 
 /// The front half of a source, on the thread that polls it.
@@ -125,6 +131,7 @@ void Engine::complete(Burst& burst, unsigned index) {
   const Packet& last = burst.packets[burst.size - 1];
   receivers_[index]->front.release(last.number);
   sources_[index]->release(burst);
+  worker.last_number = last.number;
   worker.consumer().on_watermark({last.clock, last.number, 0});
   worker.publish();
   burst.size = 0;
@@ -154,6 +161,7 @@ void Engine::run_to_completion(unsigned index) {
       next = 1 - next;
       backoff.reset();
     } else if (idle) {
+      if (const auto clock = sources_[index]->idle_clock()) worker.pass_time(*clock);
       backoff.wait();
     }
   }
@@ -174,6 +182,7 @@ void Engine::run_receiver() {
     const SourceState state = source.receive(burst);
     if (state == SourceState::End) break;
     if (state == SourceState::Idle) {
+      if (const auto clock = source.idle_clock()) steering_->pass_time(*clock);
       steering_->release_done(source);
       backoff.wait();
       continue;

@@ -23,6 +23,7 @@ void Steering::distribute(const Burst& burst, PacketSource& source) {
   for (const std::unique_ptr<Lane>& lane : lanes_) flush(*lane, source);
   // Published only when every ring holds its part: a worker that then finds its ring empty has
   // done everything up to here.
+  last_number_ = last.number;
   progress_.publish(last.clock, last.number);
 }
 

@@ -28,6 +28,8 @@ class Steering {
   void distribute(const Burst& burst, PacketSource& source);
   /// Releases what all workers are done with; returns whether anything is still outstanding.
   bool release_done(PacketSource& source);
+  /// The clock has come so far without packets.
+  void pass_time(Timestamp clock) { progress_.publish(clock, last_number_); }
   /// Number of the last packet that was released.
   [[nodiscard]] std::uint64_t released() const { return released_; }
   void finish() { finished_.store(true, std::memory_order_release); }
@@ -67,6 +69,7 @@ class Steering {
   std::vector<std::unique_ptr<Lane>> lanes_;
   std::deque<Outstanding> outstanding_;
   Burst to_release_;
+  std::uint64_t last_number_ = 0;  // that was distributed
   std::uint64_t released_ = 0;
   Watermark progress_;
   alignas(64) std::atomic<bool> finished_{false};

@@ -5,6 +5,7 @@ both ends. What the programs sent is the truth.
 usage: live_test.py FLOWLOOM GENERATOR
 """
 import hashlib
+import json
 import os
 import pathlib
 import random
@@ -220,6 +221,20 @@ def payloads(talk, side):
             yield frame[34 + (frame[46] >> 4) * 4:]
 
 
+def check_silence(checks, flowloom, link, folder):
+    """On a silent interface time-outs still end connections, and their records are written."""
+    for interfaces in (["tap0"], ["tap0", "tap1"]):
+        live = Live(flowloom, f"{folder}/quiet{len(interfaces)}", "--max-flows", "10000", "--json",
+                    "--closed-timeout", "0.3", "--idle-timeout", "1", interfaces=interfaces,
+                    stdout=subprocess.PIPE)
+        done = Talk(1).open(0).say(0, 0, PSH | ACK, b"done").close(0)
+        idle = Talk(2).open(0).say(0, 0, PSH | ACK, b"idle")
+        send_frames(link, [("far0", frame[16:]) for _, frame in done.packets + idle.packets])
+        printed = [json.loads(live.process.stdout.readline()) for _ in range(2)]
+        checks.equal(["fin", "idle"], [r["close"] for r in printed], f"silence: {interfaces}")
+        checks.equal(0, live.end()[0], "silence: the end")
+
+
 def check_devices(checks, flowloom, folder):
     """-i names a virtual device of DPDK; kernel and DPDK do not mix."""
     out = f"{folder}/device"
@@ -261,6 +276,7 @@ def main():
         link.add_quiet("tap1", "far1")
         check_overrun(checks, flowloom, link, folder)
         check_tap(checks, flowloom, link, folder)
+        check_silence(checks, flowloom, link, folder)
         check_devices(checks, flowloom, folder)
     checks.finish()
 

@@ -162,5 +162,18 @@ TEST(PacketClockRule, GoesOnAfterAnExtremeStep) {
   EXPECT_EQ(advance(rule, kBase + kSecond), kBase + kSecond);
 }
 
+TEST(PacketClockRule, TimePassesWithoutPacketsWhereItIsTrusted) {
+  PacketClockRule rule;
+  EXPECT_FALSE(rule.pass(from_nanoseconds(kBase))) << "there is no clock yet";
+  advance(rule, kBase);
+  EXPECT_EQ(from_nanoseconds(kBase + kSecond), rule.pass(from_nanoseconds(kBase + kSecond)));
+  EXPECT_FALSE(rule.pass(from_nanoseconds(kBase))) << "back";
+  EXPECT_FALSE(rule.pass(from_nanoseconds(kBase + 10'000 * kSecond))) << "hours at a time";
+  // A packet that was late after all has the clock of now, and is no bad stamp.
+  EXPECT_EQ(advance(rule, kBase + kSecond / 2), kBase + kSecond);
+  EXPECT_EQ(advance(rule, kBase + 2 * kSecond), kBase + 2 * kSecond);
+  EXPECT_EQ(rule.bad_timestamps(), 0U);
+}
+
 }  // namespace
 }  // namespace flowloom

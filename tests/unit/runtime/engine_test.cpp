@@ -7,6 +7,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <functional>
 #include <map>
 #include <memory>
 #include <random>
@@ -255,6 +256,68 @@ TEST(Engine, SameMessagesForAnyWorkersAndBursts) {
       if (first.empty()) first = writer.text();
       ASSERT_EQ(writer.text(), first);
     }
+  }
+}
+
+/// Tells the time for ever after its packets, until it is told to end.
+class QuietSource final : public PacketSource {
+ public:
+  QuietSource(PacketSource& inner, Timestamp from) : inner_(inner), clock_(from) {}
+  SourceState receive(Burst& burst) override {
+    const SourceState state = inner_.receive(burst);
+    if (state == SourceState::Packets) return state;
+    return over_.load() ? SourceState::End : SourceState::Idle;
+  }
+  std::optional<Timestamp> idle_clock() override { return clock_ += milliseconds{50}; }
+  void release(Burst& burst) override { inner_.release(burst); }
+  [[nodiscard]] SourceStats stats() const override { return inner_.stats(); }
+  void end() { over_.store(true); }
+
+ private:
+  PacketSource& inner_;
+  Timestamp clock_;
+  std::atomic<bool> over_{false};
+};
+
+/// Calls back when so many connections have closed.
+class CountingWriter final : public MessageWriter {
+ public:
+  CountingWriter(MessageWriter& inner, std::size_t closes, std::function<void()> call)
+      : inner_(inner), left_(closes), call_(std::move(call)) {}
+  void write(std::vector<StreamMessage*>& messages, WriterInlet& inlet) override {
+    for (const StreamMessage* message : messages) {
+      if (message->kind == StreamMessage::Kind::Close && --left_ == 0) call_();
+    }
+    inner_.write(messages, inlet);
+  }
+  void idle() override { inner_.idle(); }
+  void finish() override { inner_.finish(); }
+
+ private:
+  MessageWriter& inner_;
+  std::size_t left_;
+  std::function<void()> call_;
+};
+
+// On a silent interface the source tells the time: the input ends only when all connections have
+// been ended by their time-outs.
+TEST(Engine, ConnectionsEndWithoutPacketsWhereTheSourceTellsTheTime) {
+  const auto all = conversations(200, {.stream_bytes_max = 3000}, 13);
+  const std::vector<MemoryFrame> frames = frames_of(all, std::chrono::microseconds{200}, 14);
+  for (const unsigned workers : {1U, 2U, 4U}) {
+    SCOPED_TRACE(std::to_string(workers) + " workers");
+    MemorySource memory(frames);
+    QuietSource source(memory, frames.back().stamp);
+    RecordingWriter writer;
+    CountingWriter counting(writer, all.size(), [&] { source.end(); });
+    EngineSettings s = settings(workers, 32);
+    s.shard.idle_timeout = std::chrono::seconds{2};
+    s.shard.closed_timeout = milliseconds{500};
+    Engine engine(s, {&source}, &counting);
+    ThreadLauncher launcher;
+    run(engine, launcher);
+    expect_sound(engine, writer);
+    expect_truth(writer, all);
   }
 }
 
