@@ -1,7 +1,8 @@
 #!/bin/sh
 # Runs what has several threads under the thread sanitizer: tests of export, runtime, writers and
-# interfaces, then the program itself with 1, 2 and 4 workers over made captures. A report ends a
-# program with a status of its own, which fails its test. Minutes, not seconds: not part of CI.
+# interfaces, then the program itself with 1, 2 and 4 workers over made captures and live. A report
+# ends a program with a status of its own, which fails its test. Minutes, not seconds: not part of
+# CI.
 #
 # usage: scripts/tsan.sh [CONVERSATIONS]
 #   CONVERSATIONS   of the random captures (default 2000)
@@ -10,7 +11,7 @@ set -eu
 
 cd "$(dirname "$0")/.."
 case ${1:-} in
-  -*) sed -n 's/^# \{0,1\}//; 2,8p' "$0" >&2; exit 1 ;;
+  -*) sed -n 's/^# \{0,1\}//; 2,9p' "$0" >&2; exit 1 ;;
 esac
 conversations=${1:-2000}
 folder=build-tsan
@@ -38,7 +39,7 @@ for name in $tests; do run "$folder/tests/$name" --gtest_brief=1; done
 flowloom=$folder/app/flowloom
 generator=$folder/perf/flowloom-gen
 run python3 -B tests/system/random_conversations_test.py "$flowloom" "$generator" 1 "$conversations"
-for name in determinism pack packets; do
+for name in determinism live live_pressure pack packets; do
   run python3 -B "tests/system/${name}_test.py" "$flowloom" "$generator"
 done
 echo "$passed passed, $failed failed"

@@ -16,7 +16,7 @@ import sys
 import threading
 import time
 
-from live_support import (PATIENCE, SERVER, SERVER6, Link, Live, enter_namespaces, flood,
+from live_support import (PATIENCE, SERVER, SERVER6, Link, Live, enter_namespaces, flood, ip,
                           send_frames)
 from support import ACK, PSH, SAMPLE, Checks, Talk, balances, records, scratch, stats
 
@@ -76,7 +76,7 @@ def digests(out):
 
 
 def check_transfers(checks, flowloom, link, sent, folder):
-    for workers in (1, 2):
+    for workers in (1, 2, 4):
         out = f"{folder}/out{workers}"
         sent.clear()
         live = Live(flowloom, out, "--workers", str(workers), "--max-flows", "10000")
@@ -235,6 +235,23 @@ def check_silence(checks, flowloom, link, folder):
         checks.equal(0, live.end()[0], "silence: the end")
 
 
+def check_vanished(checks, flowloom, link, folder):
+    """An interface that goes away is reported at the end; the other is captured as before."""
+    out = f"{folder}/vanished"
+    live = Live(flowloom, out, "--max-flows", "10000", interfaces=["tap0", "tap1"])
+    for n, name in ((1, "far0"), (2, "far1")):
+        talk_ = Talk(n).open(0).say(0, 0, PSH | ACK, b"said").close(0)
+        send_frames(link, [(name, frame[16:]) for _, frame in talk_.packets])
+        if n == 1:
+            time.sleep(0.1)
+            ip("link", "del", "tap0")
+    status, err = live.end()
+    checks.equal(3, status, f"vanished: {err}")
+    checks.that("tap0: The interface disappeared" in err, f"vanished: {err}")
+    checks.equal([4, 4], [r["orig"]["stream_bytes"] for r in records(out)], "vanished: streams")
+    checks.that(balances(stats(out)), "vanished: the ledger")
+
+
 def check_devices(checks, flowloom, folder):
     """-i names a virtual device of DPDK; kernel and DPDK do not mix."""
     out = f"{folder}/device"
@@ -278,6 +295,7 @@ def main():
         check_tap(checks, flowloom, link, folder)
         check_silence(checks, flowloom, link, folder)
         check_devices(checks, flowloom, folder)
+        check_vanished(checks, flowloom, link, folder)
     checks.finish()
 
 
