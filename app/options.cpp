@@ -186,6 +186,9 @@ void add_common_options(CLI::App& command, CommonOptions& o) {
   command.add_flag("--sha256", o.sha256, "Add the SHA-256 of each direction to its record");
   command.add_option("--stats", o.stats, "The ledger as JSON (default: stats.json under -o)")
       ->option_text("FILE");
+  command.add_option("--rotate", o.rotate,
+                     "Begin new record files at this size (100M), time (1h), or both (100M,1h)")
+      ->option_text("WHEN");
   add_scan_options(command, o);
   command.add_option("--burst", o.burst, "Packets per burst (32); results do not depend on it")
       ->option_text("N")->check(CLI::Range(1U, kBurstMax));
@@ -195,6 +198,9 @@ void add_common_options(CLI::App& command, CommonOptions& o) {
 
 std::string check_options(const CommonOptions& o) {
   if (o.quiet && o.verbose) return "-q and -v exclude each other";
+  RotateSettings rotate;
+  if (std::string wrong = parse_rotation(o.rotate, rotate); !wrong.empty()) return wrong;
+  if (!o.rotate.empty() && o.out.empty()) return "--rotate is for files: give -o DIR as well";
   if (!o.print.form.empty() && o.json) return "--print and --json exclude each other";
   if (!o.print.form.empty() && o.print.bytes == 0 && o.out.empty()) {
     return "--print-bytes 0 reads whole streams back from their files: give -o DIR as well";
@@ -239,6 +245,7 @@ SinkSettings sink_settings(const CommonOptions& o) {
   s.sha256 = o.sha256 ? WithSha256::Yes : WithSha256::No;
   s.streams.gap_fill = o.gap_fill == "zero" ? GapFill::Zero : GapFill::None;
   s.pace = o.pace;
+  (void)parse_rotation(o.rotate, s.rotate);  // check_options() said what is wrong
   s.summary_columns = o.summary_columns;
   s.couchdb_content = o.couchdb_content;
   s.couchdb_spool = o.couchdb_spool;

@@ -60,6 +60,7 @@ struct CommonOptions {
   bool json = false;
   bool sha256 = false;
   std::string stats;
+  std::string rotate;
   std::uint32_t scan_hosts = ScanSettings{}.hosts;
   double scan_delay = 3;
   std::uint32_t scan_ports = ScanSettings{}.ports;

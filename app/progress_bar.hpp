@@ -1,29 +1,45 @@
-// A line on a terminal that says how far a long run is; nothing where standard error is no
-// terminal.
+// A line on a terminal that says how far a long run is: of its input where that has an end, else
+// what happens now. Nothing where standard error is no terminal.
 #pragma once
 
 #include <chrono>
 #include <cstdint>
+#include <string>
 
-#include "runtime/progress.hpp"
+#include "observe/live_status.hpp"
 
 namespace flowloom {
 
-struct InputExtent;
+/// How far the input is, where it has an end.
+struct InputExtent {
+  std::uint64_t bytes_read = 0;
+  std::uint64_t bytes_total = 0;  ///< 0: unknown
+};
 
 class ProgressBar {
  public:
   enum class When : std::uint8_t { Never, OnTerminal };
 
   explicit ProgressBar(When when);
-  void show(const Progress& progress, const InputExtent& extent);
+  void show(const LiveStatus& status, const InputExtent& extent);
   /// Takes the line away.
   void clear();
 
  private:
+  /// Counts of a moment, for rates.
+  struct Moment {
+    std::chrono::nanoseconds elapsed{};
+    std::uint64_t packets = 0;
+    std::uint64_t payload = 0;
+  };
+  void measure(const LiveStatus& status);
+  [[nodiscard]] std::string live_line(const LiveStatus& status) const;
+
   bool enabled_;
   bool shown_ = false;
-  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+  Moment before_;
+  double packets_per_second_ = 0;
+  double bits_per_second_ = 0;
 };
 
 }  // namespace flowloom

@@ -12,17 +12,12 @@
 #include "io/input_problem.hpp"
 #include "io/packet_source.hpp"
 #include "options.hpp"
+#include "progress_bar.hpp"
 #include "runtime/engine.hpp"
 #include "sinks/output_folder.hpp"
 #include "sinks/writer_pipeline.hpp"
 
 namespace flowloom {
-
-/// How far the input is, where it has an end.
-struct InputExtent {
-  std::uint64_t bytes_read = 0;
-  std::uint64_t bytes_total = 0;  ///< 0: unknown
-};
 
 class Session {
  public:
@@ -47,10 +42,10 @@ class Session {
  private:
   ExitStatus report(const Engine& engine, const std::vector<PacketSource*>& sources,
                     const std::vector<InputProblem>& problems, double seconds);
-  void print_summary(const LedgerSnapshot& ledger, double seconds) const;
 
   const CommonOptions& options_;
   EngineSettings settings_;
+  RotateSettings rotate_;
   std::function<void()> stop_;
   std::optional<BpfFilter> filter_;
   std::optional<OutputFolder> folder_;

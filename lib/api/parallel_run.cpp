@@ -138,7 +138,7 @@ Ledger ParallelRun::run(PacketSource& source, StreamTable& streams, EventOutlet&
   MessageTeller teller(streams, outlet, scans, interrupted);
   Engine engine(engine_settings, {&source}, &teller);
   ThreadLauncher launcher;
-  engine.run(launcher, kLookRound, [&](const Progress&) {
+  engine.run(launcher, kLookRound, [&](const RunStatus&) {
     if (interrupted.load(std::memory_order_relaxed)) engine.stop();
   });
   return engine.ledger();

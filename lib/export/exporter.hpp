@@ -33,6 +33,14 @@ struct ExporterConfig {
   PacketsWanted packets = PacketsWanted::None;
 };
 
+/// What is on its way to the writer, and could be.
+struct ExporterLevels {
+  std::uint64_t bytes = 0;  ///< room of the blocks in use
+  std::uint64_t bytes_max = 0;
+  std::uint32_t messages = 0;  ///< posted, and not yet received
+  std::uint32_t messages_max = 0;
+};
+
 /// Runs on the worker's thread, but for return_message(), finished-flag and watermark reads of
 /// the writer. When memory is short it first posts what is gathered, then waits for the writer or
 /// sheds, as WhenFull says.
@@ -70,6 +78,9 @@ class Exporter final : public StreamConsumer {
   /// Times that the worker had to wait for the writer.
   [[nodiscard]] std::uint64_t waits() const { return waits_; }
   [[nodiscard]] const ShedCounts& shed() const { return shed_; }
+  [[nodiscard]] ExporterLevels levels() const {
+    return {memory_.in_use(), memory_.capacity(), to_writer_.size(), config_.messages};
+  }
 
  private:
   /// What a connection has gathered since its last message.

@@ -23,6 +23,8 @@ struct WriterStatus {
   std::uint64_t dropped = 0;        ///< records lost
   std::uint64_t dropped_bytes = 0;  ///< bytes lost with them
   std::string first_error;          ///< empty: none
+  std::uint64_t rotations = 0;      ///< times that its file was begun anew
+  std::string rotation_error;       ///< why one failed: records went on into the old file
 };
 
 struct NamedCount {

@@ -32,6 +32,11 @@ std::uint32_t SpscRing::pop(void** items, std::uint32_t count) {
   return rte_ring_sc_dequeue_burst(ring_, items, count, nullptr);
 }
 
-std::uint32_t SpscRing::size() const { return rte_ring_count(ring_); }
+std::uint32_t SpscRing::size() const {
+  // Not rte_ring_count(): its plain reads of the other side's index are a data race.
+  const std::uint32_t begin = __atomic_load_n(&ring_->cons.tail, __ATOMIC_RELAXED);
+  const std::uint32_t end = __atomic_load_n(&ring_->prod.tail, __ATOMIC_RELAXED);
+  return (end - begin) & ring_->mask;
+}
 
 }  // namespace flowloom

@@ -19,6 +19,8 @@ class DescriptorRing {
 
   std::uint32_t push(const Packet* packets, std::uint32_t count);
   std::uint32_t pop(Packet* packets, std::uint32_t count);
+  /// How many it holds; from either side, so a little old.
+  [[nodiscard]] std::uint32_t size() const;
 
  private:
   rte_ring* ring_;

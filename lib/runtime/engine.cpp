@@ -5,6 +5,7 @@
 
 #include "base/check.hpp"
 #include "pipeline/front_settings.hpp"
+#include "tcp/page_window.hpp"
 
 namespace flowloom {
 
@@ -25,9 +26,16 @@ ShardConfig share_of(const ShardConfig& whole, unsigned workers) {
   return share;
 }
 
+/// What was shed on the way to the writers was not delivered.
+void take_out(const ShedCounts& shed, Ledger& ledger) {
+  ledger.tcp.fates[static_cast<std::size_t>(Fate::Delivered)] -= shed.bytes;
+  ledger.tcp.fates[static_cast<std::size_t>(Fate::CutWriter)] += shed.bytes;
+  if (shed.any()) ledger.reached(Limit::Writers);
+}
+
 }  // namespace
 
-/// All that belongs to one worker. worker: rw, others: as Exporter and ProgressCounter say.
+/// All that belongs to one worker. worker: rw, others: as Exporter and ReportBox say.
 struct Engine::Worker {
   Worker(const EngineSettings& settings, unsigned index)
       : exporter(settings.output == Export::None ? nullptr : make_exporter(settings, index)),
@@ -51,22 +59,19 @@ struct Engine::Worker {
     if (exporter != nullptr) exporter->end_of_input();
     shard.finish();
     if (exporter != nullptr) exporter->finish();
-    publish();
   }
   /// The clock has come so far without packets.
   void pass_time(Timestamp clock) {
     shard.advance_clock(clock);
     consumer().on_watermark({clock, last_number, ~std::uint32_t{0}});
   }
-  void publish() {
-    progress.publish(shard.ledger().received, shard.ledger().connections_created);
-  }
 
   std::unique_ptr<Exporter> exporter;
   CountingConsumer counting;
   Shard shard;
-  ProgressCounter progress;
   std::uint64_t last_number = 0;  // that it tracked; run to completion only
+  IdleMeter meter;
+  ReportBox<ThreadReport> box;
 };
 
 /// The front half of a source, on the thread that polls it.
@@ -75,6 +80,8 @@ struct Engine::Receiver {
       : front(front_settings(settings.shard, settings.defragment)) {}
   Front front;
   Ledger ledger; // packets that were not steered to anybody, and the datagrams
+  IdleMeter meter;
+  ReportBox<ThreadReport> box; // of the thread that only receives
 };
 
 void ThreadLauncher::launch(Role, unsigned, std::function<void()> body) {
@@ -133,8 +140,79 @@ void Engine::complete(Burst& burst, unsigned index) {
   sources_[index]->release(burst);
   worker.last_number = last.number;
   worker.consumer().on_watermark({last.clock, last.number, 0});
-  worker.publish();
   burst.size = 0;
+}
+
+/// Answers the control thread. Preconditions: on the worker's thread, which was asked.
+void Engine::tell_worker(Worker& worker, unsigned index) {
+  ThreadReport report;
+  report.ledger = worker.shard.ledger();
+  report.idle = worker.meter.total();
+  const Shard::MemoryInUse memory = worker.shard.memory_in_use();
+  const ShardConfig share = share_of(settings_.shard, settings_.workers);
+  report.level(Resource::Connections) = {memory.connections, share.max_flows};
+  report.level(Resource::ReorderPages) = {memory.pages,
+                                          share.reorder_bytes / sizeof(ReorderPage)};
+  if (steering_ != nullptr) {
+    report.level(Resource::DescriptorRing) = {steering_->waiting(index), Steering::kRingPackets};
+  } else {
+    Receiver& receiver = *receivers_[index];
+    report.source = sources_[index]->stats();
+    report.ledger += receiver.ledger;
+    report.ledger.datagrams = receiver.front.datagrams();
+  }
+  if (worker.exporter != nullptr) {
+    const ExporterLevels levels = worker.exporter->levels();
+    report.level(Resource::ExportBytes) = {levels.bytes, levels.bytes_max};
+    report.level(Resource::MessageRing) = {levels.messages, levels.messages_max};
+    report.writer_waits = worker.exporter->waits();
+    report.shed = worker.exporter->shed();
+    take_out(report.shed, report.ledger);
+  }
+  worker.box.tell(report);
+}
+
+/// The same of the thread that only receives.
+void Engine::tell_receiver(unsigned index) {
+  Receiver& receiver = *receivers_[index];
+  ThreadReport report;
+  report.ledger = receiver.ledger;
+  report.ledger.datagrams = receiver.front.datagrams();
+  report.source = sources_[index]->stats();
+  report.idle = receiver.meter.total();
+  receiver.box.tell(report);
+}
+
+/// Takes the answers that are there and asks again.
+void Engine::gather(RunStatus& status) {
+  const std::size_t receivers = steering_ != nullptr ? receivers_.size() : 0;
+  const auto now = std::chrono::steady_clock::now();
+  if (status.threads.empty()) {
+    for (std::size_t i = 0; i < receivers; ++i) {
+      status.threads.push_back({"rx" + std::to_string(i), {}, now});
+    }
+    for (std::size_t i = 0; i < workers_.size(); ++i) {
+      status.threads.push_back({"worker" + std::to_string(i), {}, now});
+    }
+  }
+  status.ledger = Ledger{};
+  status.source = SourceStats{};
+  status.shed = ShedCounts{};
+  for (std::size_t i = 0; i < status.threads.size(); ++i) {
+    auto& box = i < receivers ? receivers_[i]->box : workers_[i - receivers]->box;
+    ThreadStatus& thread = status.threads[i];
+    if (box.answered()) {
+      thread.report = box.report();
+      thread.answered = now;
+      box.ask();
+    }
+    status.ledger += thread.report.ledger;
+    status.source.missed += thread.report.source.missed;
+    status.source.bad_timestamps += thread.report.source.bad_timestamps;
+    const std::vector<InterfaceCount>& inputs = thread.report.source.inputs;
+    status.source.inputs.insert(status.source.inputs.end(), inputs.begin(), inputs.end());
+    status.shed += thread.report.shed;
+  }
 }
 
 // Two bursts are under way: what the next one needs is fetched while this one is tracked, and while
@@ -146,6 +224,7 @@ void Engine::run_to_completion(unsigned index) {
   unsigned next = 0;
   Backoff backoff(settings_.longest_sleep);
   while (!stop_.load(std::memory_order_relaxed)) {
+    if (worker.box.wanted()) tell_worker(worker, index);
     Burst& fresh = bursts[next];
     Burst& ready = bursts[1 - next];
     const SourceState state = sources_[index]->receive(fresh);
@@ -160,8 +239,10 @@ void Engine::run_to_completion(unsigned index) {
       worker.shard.prefetch_connections(fresh);
       next = 1 - next;
       backoff.reset();
+      worker.meter.busy();
     } else if (idle) {
       if (const auto clock = sources_[index]->idle_clock()) worker.pass_time(*clock);
+      worker.meter.idle();
       backoff.wait();
     }
   }
@@ -179,15 +260,18 @@ void Engine::run_receiver() {
   burst.limit = settings_.burst;
   Backoff backoff(settings_.longest_sleep);
   while (!stop_.load(std::memory_order_relaxed)) {
+    if (receiver.box.wanted()) tell_receiver(0);
     const SourceState state = source.receive(burst);
     if (state == SourceState::End) break;
     if (state == SourceState::Idle) {
       if (const auto clock = source.idle_clock()) steering_->pass_time(*clock);
+      receiver.meter.idle();
       steering_->release_done(source);
       backoff.wait();
       continue;
     }
     backoff.reset();
+    receiver.meter.busy();
     prepare(burst, 0);
     for (std::uint32_t i = 0; i < burst.size; ++i) {
       if (burst.packets[i].verdict != Verdict::Tcp) receiver.ledger.count(burst.packets[i]);
@@ -213,15 +297,16 @@ void Engine::run_steered(unsigned index) {
   Backoff backoff(settings_.longest_sleep);
   for (;;) {
     EventKey progress;
+    if (worker.box.wanted()) tell_worker(worker, index);
     const Steering::State state = steering_->receive(index, burst, progress);
     if (state == Steering::State::Packets) {
       backoff.reset();
+      worker.meter.busy();
       worker.shard.prefetch(burst);
       worker.shard.track(burst);
       const Packet& last = burst.packets[burst.size - 1];
       steering_->done(index, last.clock, last.number);
       worker.consumer().on_watermark({last.clock, last.number, 0});
-      worker.publish();
       continue;
     }
     if (progress.number > 0) {
@@ -230,6 +315,7 @@ void Engine::run_steered(unsigned index) {
       worker.consumer().on_watermark(progress);
     }
     if (state == Steering::State::End) break;
+    worker.meter.idle();
     backoff.wait();
   }
   worker.finish();
@@ -244,6 +330,7 @@ void Engine::run_writer() {
   Backoff backoff(settings_.longest_sleep);
   bool flushed = true;
   while (inlet.poll(messages, kWriterBatch)) {
+    writer_->tend();
     if (messages.empty()) {
       if (!flushed) writer_->idle();
       flushed = true;
@@ -259,7 +346,7 @@ void Engine::run_writer() {
 }
 
 void Engine::run(Launcher& launcher, std::chrono::milliseconds interval,
-                 const std::function<void(const Progress&)>& tick) {
+                 const std::function<void(const RunStatus&)>& tick) {
   const auto start = [&](Role role, unsigned index, auto body) {
     running_.fetch_add(1);
     launcher.launch(role, index, [this, body] {
@@ -278,13 +365,14 @@ void Engine::run(Launcher& launcher, std::chrono::milliseconds interval,
   if (steering_ != nullptr) start(Role::Receive, 0, [this] { run_receiver(); });
   constexpr std::chrono::milliseconds kStep{5};
   auto next = std::chrono::steady_clock::now() + interval;
+  RunStatus status;
+  gather(status);
   while (running_.load() > 0) {
     std::this_thread::sleep_for(kStep);
     if (std::chrono::steady_clock::now() < next) continue;
     next += interval;
-    Progress progress;
-    for (const auto& worker : workers_) worker->progress.add_to(progress);
-    tick(progress);
+    gather(status);
+    tick(status);
   }
   launcher.join();
 }
@@ -296,9 +384,7 @@ Ledger Engine::ledger() const {
   }
   for (const auto& receiver : receivers_) sum += receiver->ledger;
   const ShedCounts shed = this->shed();
-  sum.tcp.fates[static_cast<std::size_t>(Fate::Delivered)] -= shed.bytes;
-  sum.tcp.fates[static_cast<std::size_t>(Fate::CutWriter)] += shed.bytes;
-  if (shed.any()) sum.reached(Limit::Writers);
+  take_out(shed, sum);
   return sum;
 }
 

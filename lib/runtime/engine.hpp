@@ -22,7 +22,7 @@
 #include "io/packet_source.hpp"
 #include "pipeline/front.hpp"
 #include "pipeline/shard.hpp"
-#include "runtime/progress.hpp"
+#include "runtime/run_status.hpp"
 #include "runtime/steering.hpp"
 #include "stream/counting_consumer.hpp"
 
@@ -77,6 +77,8 @@ class MessageWriter {
   virtual void write(std::vector<StreamMessage*>& messages, WriterInlet& inlet) = 0;
   /// Nothing to do at the moment.
   virtual void idle() = 0;
+  /// Between two batches, and again and again while there are none: what others asked of it.
+  virtual void tend() {}
   /// No message follows.
   virtual void finish() = 0;
 };
@@ -89,9 +91,10 @@ class Engine {
   ~Engine();
 
   /// Starts everything on `launcher` and returns when the input has ended, or soon after stop(),
-  /// and everything is written. `tick` is called on the caller's thread every `interval`.
+  /// and everything is written. `tick` is called on the caller's thread every `interval`, with
+  /// what the threads answered since the last one.
   void run(Launcher& launcher, std::chrono::milliseconds interval,
-           const std::function<void(const Progress&)>& tick);
+           const std::function<void(const RunStatus&)>& tick);
 
   /// Ends the input early: open connections are written, the ledger balances. From any thread.
   void stop() { stop_.store(true, std::memory_order_relaxed); }
@@ -114,6 +117,9 @@ class Engine {
   void prepare(Burst& burst, unsigned source);
   void complete(Burst& burst, unsigned index);
   static void end_input(Receiver& receiver);
+  void tell_worker(Worker& worker, unsigned index);
+  void tell_receiver(unsigned index);
+  void gather(RunStatus& status);
 
   const EngineSettings settings_;
   std::vector<PacketSource*> sources_;

@@ -39,6 +39,10 @@ class Steering {
   /// What a worker found: packets; or nothing up to `progress`; or the end.
   enum class State : std::uint8_t { Packets, Idle, End };
   State receive(unsigned worker, Burst& burst, EventKey& progress);
+  /// Packets that wait in its ring; a little old.
+  [[nodiscard]] std::uint32_t waiting(unsigned worker) const {
+    return lanes_[worker]->ring.size();
+  }
   /// Everything up to (clock, number) needs no frame any more.
   void done(unsigned worker, Timestamp clock, std::uint64_t number) {
     lanes_[worker]->done.publish(clock, number);
@@ -49,8 +53,9 @@ class Steering {
     return static_cast<unsigned>(((flow_hash >> 32) & 0xffff) * lanes_.size() >> 16);
   }
 
- private:
   static constexpr std::uint32_t kRingPackets = 2048;
+
+ private:
   /// One per worker.
   struct Lane {
     Lane() : ring(kRingPackets) {}

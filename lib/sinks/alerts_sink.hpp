@@ -20,6 +20,7 @@ class AlertsSink final : public Sink {
   void consume(StreamEvent& event) override { write_ended(event.message().key.clock); }
   void consume_probe(StreamEvent& event) override;
   void flush() override { output_.flush(); }
+  void rotate() override { output_.rotate(); }
   void finish() override;
   [[nodiscard]] WriterStatus status() const override { return output_.status(); }
 

@@ -18,6 +18,7 @@ class EvidenceSink final : public Sink {
 
   void consume(StreamEvent& event) override;
   void flush() override { output_.flush(); }
+  void rotate() override { output_.rotate(); }
   void finish() override { output_.flush(); }
   [[nodiscard]] WriterStatus status() const override { return output_.status(); }
 

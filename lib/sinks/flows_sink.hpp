@@ -49,6 +49,7 @@ class FlowsSink final : public Sink {
   [[nodiscard]] SinkNeeds needs() const override { return formatter_.needs(); }
   void consume(StreamEvent& event) override;
   void flush() override { output_.flush(); }
+  void rotate() override { output_.rotate(); }
   void finish() override { output_.flush(); }
   [[nodiscard]] WriterStatus status() const override { return output_.status(); }
 

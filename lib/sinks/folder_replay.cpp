@@ -1,6 +1,7 @@
 // See folder_replay.hpp.
 #include "sinks/folder_replay.hpp"
 
+#include "sinks/record_file.hpp"
 #include "sinks/text.hpp"
 
 #include <fcntl.h>
@@ -11,6 +12,8 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
+#include <functional>
 #include <new>
 
 namespace flowloom {
@@ -97,10 +100,37 @@ FolderReplay::FolderReplay(const std::string& folder) {
     error_ = fmt::format("cannot open the folder {}: {}", folder, describe_errno(errno));
     return;
   }
-  flows_ = Descriptor(::openat(folder_.get(), kFlows, O_RDONLY | O_CLOEXEC));
-  if (!flows_.valid()) {
+  std::error_code ignored;  // then there are no others
+  for (const auto& entry : std::filesystem::directory_iterator(folder, ignored)) {
+    std::string name = entry.path().filename();
+    if (is_rotated_name(name, kFlows)) names_.push_back(std::move(name));
+  }
+  std::sort(names_.begin(), names_.end(), std::greater<>());
+  const bool rotated = !names_.empty();
+  names_.insert(names_.begin(), kFlows);
+  if (!open_next() && !rotated) {
     error_ = fmt::format("{} holds neither a pack nor {}: {}", folder, kFlows,
                          describe_errno(errno));
+  }
+}
+
+/// The next file that can be opened; one may have been moved away by now.
+bool FolderReplay::open_next() {
+  while (!names_.empty()) {
+    flows_ = Descriptor(::openat(folder_.get(), names_.back().c_str(), O_RDONLY | O_CLOEXEC));
+    names_.pop_back();
+    if (flows_.valid()) return true;
+  }
+  return false;
+}
+
+/// Appends to buffer_; 0 at the end of the last file.
+std::size_t FolderReplay::read_more() {
+  for (;;) {
+    const ssize_t count = ::read(flows_.get(), buffer_.data() + end_, kReadBytes);
+    if (count > 0) return static_cast<std::size_t>(count);
+    if (count < 0 && errno == EINTR) continue;
+    if (!open_next()) return 0;
   }
 }
 
@@ -123,16 +153,13 @@ bool FolderReplay::next_line(std::string_view& line) {
     searched = end_;
     if (end_ > kLineBytesMax) return false;
     buffer_.resize(end_ + kReadBytes);
-    ssize_t count = 0;
-    do {
-      count = ::read(flows_.get(), buffer_.data() + end_, kReadBytes);
-    } while (count < 0 && errno == EINTR);
-    if (count <= 0) {
+    const std::size_t count = read_more();
+    if (count == 0) {
       line = {buffer_.data(), end_};
       begin_ = end_;
       return !line.empty();
     }
-    end_ += static_cast<std::size_t>(count);
+    end_ += count;
   }
 }
 

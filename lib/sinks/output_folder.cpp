@@ -5,6 +5,7 @@
 #include "sinks/ids.hpp"
 #include "sinks/pack_format.hpp"
 #include "sinks/pcap_sink.hpp"
+#include "sinks/record_file.hpp"
 #include "sinks/text.hpp"
 
 #include <dirent.h>
@@ -22,11 +23,11 @@
 namespace flowloom {
 namespace {
 
-constexpr mode_t kFileMode = 0666;  // the user's umask decides
-constexpr mode_t kFolderMode = 0777;
+constexpr mode_t kFolderMode = 0777;  // the user's umask decides
 constexpr int kOpenFolder = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
-constexpr std::string_view kOwnFiles[] = {"alerts.jsonl", "flows.jsonl", "evidence.jsonl",
-                                          "stats.json", "stats.json.part"};
+constexpr std::string_view kRecordFiles[] = {"alerts.jsonl", "flows.jsonl", "evidence.jsonl",
+                                             "stats.jsonl"};
+constexpr std::string_view kOtherFiles[] = {"stats.json", "stats.json.part"};
 
 struct CloseFolder {
   void operator()(DIR* folder) const { ::closedir(folder); }
@@ -118,9 +119,20 @@ void remove_pack(int folder) {
   ::unlinkat(folder, kPackFolder.data(), AT_REMOVEDIR);
 }
 
+void remove_rotated(int folder) {
+  for (const std::string& file : names_in(folder)) {
+    const bool rotated =
+        std::any_of(std::begin(kRecordFiles), std::end(kRecordFiles),
+                    [&](std::string_view name) { return is_rotated_name(file, name); });
+    if (rotated) ::unlinkat(folder, file.c_str(), 0);
+  }
+}
+
 /// Removes what an earlier run wrote; anything else stays where it is.
 void remove_own_output(int folder) {
-  for (const std::string_view name : kOwnFiles) ::unlinkat(folder, name.data(), 0);
+  for (const std::string_view name : kRecordFiles) ::unlinkat(folder, name.data(), 0);
+  for (const std::string_view name : kOtherFiles) ::unlinkat(folder, name.data(), 0);
+  remove_rotated(folder);
   remove_pack(folder);
   remove_connection_files(folder, "pcap", kPcapSuffix);
   remove_connection_files(folder, "app-flow", kAppFlowSuffix);
@@ -164,11 +176,6 @@ OutputFolder::OutputFolder(std::string path, ExistingFiles existing) : path_(std
 void OutputFolder::refuse(std::string sentence) {
   error_ = std::move(sentence);
   folder_ = Descriptor();
-}
-
-Descriptor OutputFolder::create_file(const char* name) const {
-  return Descriptor(::openat(folder_.get(), name,
-                             O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, kFileMode));
 }
 
 Descriptor OutputFolder::create_folder(const char* name) const {

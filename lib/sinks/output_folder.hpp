@@ -22,8 +22,6 @@ class OutputFolder {
   [[nodiscard]] const std::string& path() const { return path_; }
   [[nodiscard]] int fd() const { return folder_.get(); }
 
-  /// A new file for writing; an invalid descriptor with errno set where that fails.
-  [[nodiscard]] Descriptor create_file(const char* name) const;
   /// The folder `name` inside, made if missing; an invalid descriptor with errno set on failure.
   [[nodiscard]] Descriptor create_folder(const char* name) const;
 

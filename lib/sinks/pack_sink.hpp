@@ -34,6 +34,7 @@ class PackSink final : public Sink {
   [[nodiscard]] SinkNeeds needs() const override { return {.bytes = true}; }
   void consume(StreamEvent& event) override;
   void flush() override;
+  void rotate() override { write_out(); }  // one whole: its parts need each other
   void finish() override;
   [[nodiscard]] WriterStatus status() const override { return status_; }
 

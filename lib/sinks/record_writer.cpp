@@ -16,6 +16,13 @@ RecordWriter::RecordWriter(std::string name, Descriptor file)
   buffer_.reserve(kBufferBytes);
 }
 
+RecordWriter::RecordWriter(std::string name, Descriptor file, RecordFile place,
+                           std::uint64_t rotate_bytes)
+    : RecordWriter(std::move(name), std::move(file)) {
+  place_ = std::move(place);
+  rotate_bytes_ = rotate_bytes;
+}
+
 RecordWriter::RecordWriter(std::string name, int borrowed_fd) : fd_(borrowed_fd) {
   status_.name = std::move(name);
   buffer_.reserve(kBufferBytes);
@@ -46,10 +53,29 @@ void RecordWriter::end_record() {
     return;
   }
   ends_.push_back(buffer_.size());
+  if (rotate_bytes_ != 0 && file_bytes_ + buffer_.size() >= rotate_bytes_) rotate();
 }
 
 void RecordWriter::flush() {
   write_out();
+}
+
+void RecordWriter::rotate() {
+  write_out();
+  if (!place_ || begun_bytes_ != 0) return;
+  RecordFile::Next next = place_->begin_next(fd_);
+  if (!next.file.valid()) {
+    // The file in work goes on, and nothing is lost; the next try is a whole file later.
+    if (next.error != 0) status_.rotation_error = describe_errno(next.error);
+    file_bytes_ = 0;
+    return;
+  }
+  std::swap(owned_, next.file);
+  fd_ = owned_.get();
+  file_bytes_ = next.bytes;
+  ++status_.rotations;
+  const int error = next.file.close();
+  if (error != 0 && status_.first_error.empty()) status_.first_error = describe_errno(error);
 }
 
 void RecordWriter::write_out() {
@@ -61,6 +87,7 @@ void RecordWriter::write_out() {
   } else {
     status_.records += ends_.size();
     status_.bytes += buffer_.size();
+    file_bytes_ += buffer_.size();
     begun_bytes_ = ends_.empty() ? begun_bytes_ + buffer_.size() : buffer_.size() - ends_.back();
   }
   buffer_.clear();

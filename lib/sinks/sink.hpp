@@ -71,6 +71,8 @@ class Sink {
   virtual void consume_probe(StreamEvent& event) { (void)event; }
   /// Nothing waits any more: what is buffered goes out.
   virtual void flush() {}
+  /// Begins new files where that makes sense; called between two messages.
+  virtual void rotate() { flush(); }
   /// No message follows.
   virtual void finish() = 0;
   [[nodiscard]] virtual WriterStatus status() const = 0;

@@ -15,6 +15,7 @@
 #include <cerrno>
 #include <charconv>
 #include <filesystem>
+#include <optional>
 
 namespace flowloom {
 namespace {
@@ -33,24 +34,33 @@ void make_streams(const SinkSettings& settings, std::string_view, SinkSet& set) 
   set.sinks.push_back(std::make_unique<StreamsSink>(std::move(folder), settings.streams));
 }
 
+/// A file of records that can be begun anew; nothing where it cannot be made.
+std::optional<RecordWriter> make_records(const SinkSettings& settings, const char* writer,
+                                         const char* name, SinkSet& set) {
+  RecordFile place(settings.folder->fd(), name);
+  Descriptor file = place.create();
+  if (!file.valid()) {
+    fail(set, fmt::format("{}/{}", settings.folder->path(), name), errno);
+    return std::nullopt;
+  }
+  return RecordWriter(writer, std::move(file), std::move(place), settings.rotate.bytes);
+}
+
 void make_flows(const SinkSettings& settings, std::string_view, SinkSet& set) {
-  Descriptor file = settings.folder->create_file("flows.jsonl");
-  if (!file.valid()) return fail(set, settings.folder->path() + "/flows.jsonl", errno);
-  set.sinks.push_back(
-      std::make_unique<FlowsSink>(RecordWriter("flows", std::move(file)), settings.sha256));
+  auto output = make_records(settings, "flows", "flows.jsonl", set);
+  if (!output) return;
+  set.sinks.push_back(std::make_unique<FlowsSink>(std::move(*output), settings.sha256));
 }
 
 void make_alerts(const SinkSettings& settings, std::string_view, SinkSet& set) {
-  Descriptor file = settings.folder->create_file("alerts.jsonl");
-  if (!file.valid()) return fail(set, settings.folder->path() + "/alerts.jsonl", errno);
-  set.sinks.push_back(
-      std::make_unique<AlertsSink>(RecordWriter("alerts", std::move(file)), settings.scan));
+  auto output = make_records(settings, "alerts", "alerts.jsonl", set);
+  if (!output) return;
+  set.sinks.push_back(std::make_unique<AlertsSink>(std::move(*output), settings.scan));
 }
 
 void make_evidence(const SinkSettings& settings, SinkSet& set) {
-  Descriptor file = settings.folder->create_file("evidence.jsonl");
-  if (!file.valid()) return fail(set, settings.folder->path() + "/evidence.jsonl", errno);
-  set.sinks.push_back(std::make_unique<EvidenceSink>(RecordWriter("evidence", std::move(file))));
+  auto output = make_records(settings, "evidence", "evidence.jsonl", set);
+  if (output) set.sinks.push_back(std::make_unique<EvidenceSink>(std::move(*output)));
 }
 
 /// "pack", "pack=zstd" or "pack=zstd:LEVEL".

@@ -28,6 +28,7 @@ struct SinkSettings {
   int standard_output_fd = 1;
   StreamsSettings streams;
   Pace pace = Pace::Stored;
+  RotateSettings rotate;        ///< `interval` is the pipeline's business
   WithSha256 sha256 = WithSha256::No;
   KeepEvidence evidence = KeepEvidence::No;
   ScanSettings scan;                     ///< of the writer "alerts"

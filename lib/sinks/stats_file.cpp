@@ -65,6 +65,7 @@ void write_writers(Json& json, const LedgerSnapshot& ledger) {
     number(json, "dropped", writer.dropped);
     number(json, "bytes", writer.bytes);
     if (writer.dropped_bytes > 0) number(json, "dropped_bytes", writer.dropped_bytes);
+    if (writer.rotations > 0) number(json, "rotations", writer.rotations);
     if (!writer.first_error.empty()) {
       key(json, "error");
       text(json, writer.first_error);

@@ -51,6 +51,7 @@ void WriterPipeline::deliver(std::span<StreamMessage* const> messages, MessageOw
 
 void WriterPipeline::deliver_one(const StreamMessage& message,
                                  const std::array<Sha256Text, 2>* digests) {
+  if (rotate_every_.count() != 0) rotate_if_due(message.key.clock, rotate_every_);
   StreamEvent event(message, ids_);
   if (message.kind == StreamMessage::Kind::Probe) {
     for (const auto& sink : sinks_) sink->consume_probe(event);
@@ -93,6 +94,16 @@ void WriterPipeline::keep_lists(const StreamMessage& message) {
 
 void WriterPipeline::flush() {
   for (const auto& sink : sinks_) sink->flush();
+}
+
+void WriterPipeline::rotate() {
+  for (const auto& sink : sinks_) sink->rotate();
+}
+
+void WriterPipeline::rotate_if_due(Timestamp now, Duration every) {
+  const std::int64_t interval = to_nanoseconds(now) / every.count();
+  if (interval_ && *interval_ != interval) rotate();
+  interval_ = interval;
 }
 
 void WriterPipeline::finish() {

@@ -8,6 +8,7 @@
 #include "sinks/sink.hpp"
 
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -29,6 +30,12 @@ class WriterPipeline {
   void consume(std::span<StreamMessage* const> batch, MessageOwner& owner);
   /// Nothing to do for a while: buffered output goes out.
   void flush();
+  /// Every sink begins new files.
+  void rotate();
+  /// The same when `now` is in another interval since 1970 than the last time.
+  void rotate_if_due(Timestamp now, Duration every);
+  /// The same with the clock of every message.
+  void rotate_by_messages(Duration every) { rotate_every_ = every; }
   /// No message follows.
   void finish();
   [[nodiscard]] std::vector<WriterStatus> statuses() const;
@@ -49,6 +56,8 @@ class WriterPipeline {
 
   std::vector<std::unique_ptr<Sink>> sinks_;
   SinkNeeds needs_;
+  Duration rotate_every_{};               ///< of the clock of messages; 0: never
+  std::optional<std::int64_t> interval_;  ///< number of the one that the files in work are of
   IdMaker ids_;
   ConnectionMap<LongConnection> long_;
   std::unique_ptr<Sha256Stage> sha256_;  ///< nullptr: nobody asked for it

@@ -10,6 +10,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <numeric>
 #include <random>
 #include <sstream>
 #include <string>
@@ -183,7 +184,7 @@ EngineSettings settings(unsigned workers, std::uint32_t burst) {
 }
 
 void run(Engine& engine, Launcher& launcher) {
-  engine.run(launcher, milliseconds{1000}, [](const Progress&) {});
+  engine.run(launcher, milliseconds{1000}, [](const RunStatus&) {});
 }
 
 void expect_sound(const Engine& engine, const RecordingWriter& writer) {
@@ -493,6 +494,62 @@ TEST(Engine, CountsWithoutAWriter) {
     }
     EXPECT_EQ(engine.counted_bytes(), sent);
     EXPECT_TRUE(engine.ledger().balances());
+  }
+}
+
+/// Holds back the end of its packets until it may come.
+class HeldSource final : public PacketSource {
+ public:
+  explicit HeldSource(PacketSource& source) : source_(source) {}
+  void let_go() { held_.store(false); }
+  SourceState receive(Burst& burst) override {
+    const SourceState state = source_.receive(burst);
+    return state == SourceState::End && held_.load() ? SourceState::Idle : state;
+  }
+  void release(Burst& burst) override { source_.release(burst); }
+  [[nodiscard]] SourceStats stats() const override { return {.missed = 7, .bad_timestamps = 0}; }
+
+ private:
+  PacketSource& source_;
+  std::atomic<bool> held_{true};
+};
+
+// What the threads tell while they run adds up to what the ledger says at the end.
+TEST(Engine, TellsHowFarItIs) {
+  const auto all = conversations(100, {}, 19);
+  const std::vector<MemoryFrame> frames = frames_of(all, std::chrono::microseconds{200}, 20);
+  for (const unsigned workers : {1U, 3U}) {
+    SCOPED_TRACE(std::to_string(workers) + " workers");
+    MemorySource memory(frames);
+    HeldSource source(memory);
+    RecordingWriter writer;
+    Engine engine(settings(workers, 32), {&source}, &writer);
+    ThreadLauncher launcher;
+    RunStatus last;
+    const auto give_up = std::chrono::steady_clock::now() + std::chrono::seconds{30};
+    engine.run(launcher, milliseconds{5}, [&](const RunStatus& status) {
+      const bool late = std::chrono::steady_clock::now() > give_up;
+      if (status.ledger.received < frames.size() && !late) return;
+      if (last.threads.empty()) last = status;
+      source.let_go();
+    });
+    const Ledger ledger = engine.ledger();
+    ASSERT_EQ(last.threads.size(), workers == 1 ? 1u : 4u);
+    EXPECT_EQ(last.threads[0].name, workers == 1 ? "worker0" : "rx0");
+    EXPECT_EQ(last.ledger.received, ledger.received);
+    EXPECT_EQ(last.ledger.verdicts, ledger.verdicts);
+    EXPECT_EQ(last.ledger.tcp.payload_seen, ledger.tcp.payload_seen);
+    EXPECT_EQ(last.ledger.connections_created, 100u);
+    EXPECT_EQ(last.source.missed, 7u);
+    std::uint64_t open = 0;
+    for (ThreadStatus& thread : last.threads) {
+      open += thread.report.level(Resource::Connections).used;
+      EXPECT_EQ(thread.report.level(Resource::Connections).capacity == 0, thread.name == "rx0");
+    }
+    const auto ended = std::accumulate(last.ledger.connections_closed.begin(),
+                                       last.ledger.connections_closed.end(), std::uint64_t{0});
+    EXPECT_EQ(open + ended, 100u) << "a connection is open or has ended";
+    expect_sound(engine, writer);
   }
 }
 
