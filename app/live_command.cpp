@@ -5,11 +5,11 @@
 #include <fmt/format.h>
 
 #include "commands.hpp"
+#include "config_file.hpp"
 #include "io/amsdu_splitter.hpp"
 #include "io/kernel_source.hpp"
 #include "live_inputs.hpp"
 #include "options.hpp"
-#include "parse.hpp"
 #include "port_run.hpp"
 #include "session.hpp"
 
@@ -88,7 +88,7 @@ int live_command(std::span<char* const> arguments) {
   options.pace = Pace::Live;
   add_common_options(app, options);
   app.footer(kExamples);
-  if (const auto status = parse(app, arguments)) return *status;
+  if (const auto status = parse_with_config(app, arguments, options)) return *status;
 
   const LiveInputs inputs = sort_inputs(live.names);
   if (!inputs.error.empty()) {

@@ -71,6 +71,39 @@ std::string other_policies(const Rows& rows) {
   return fmt::format("{}", fmt::join(list.begin() + 1, list.end(), ", "));
 }
 
+/// Time-outs and what bounds memory.
+void add_limit_options(CLI::App& command, CommonOptions& o) {
+  const CLI::AsSizeValue size(false); // k, M, G are powers of 1024
+  const CLI::Validator positive(check_not_negative, "");
+  const CLI::Validator timeout(check_timeout, "");
+  command.add_option("--idle-timeout", o.idle_timeout,
+                     "Seconds of packet time without a packet that end a connection (3600)")
+      ->option_text("S")->check(timeout);
+  command.add_option("--syn-timeout", o.syn_timeout,
+                     "The same while the handshake is incomplete (10)")
+      ->option_text("S")->check(timeout);
+  command.add_option("--closed-timeout", o.closed_timeout,
+                     "Seconds that a closed connection lingers for late packets (60)")
+      ->option_text("S")->check(timeout);
+  command.add_option("--max-flows", o.max_flows, "Connections at a time (1000000)")
+      ->option_text("N")->check(CLI::Range(16U, 200'000'000U));
+  command.add_option("--memory", o.memory, "Reassembly memory (default: a quarter of RAM)")
+      ->option_text("SIZE")->transform(size)->transform(positive)
+      ->check(CLI::Range(std::uint64_t{1} << 20, std::uint64_t{1} << 46))
+      ->default_str(fmt::format("{}", quarter_of_ram()));
+  command.add_option("--depth", o.depth, "Bytes kept per direction (0: no limit)")
+      ->option_text("SIZE")->transform(size)->transform(positive);
+}
+
+/// What a service needs.
+void add_operation_options(CLI::App& command, CommonOptions& o) {
+  command.add_option("--stats", o.stats, "The ledger as JSON (default: stats.json under -o)")
+      ->option_text("FILE");
+  command.add_option("--rotate", o.rotate,
+                     "Begin new record files at this size (100M), time (1h), or both (100M,1h)")
+      ->option_text("WHEN");
+}
+
 void add_scan_options(CLI::App& command, CommonOptions& o) {
   command.add_option("--scan-ports", o.scan_ports,
                      "--write alerts: distinct ports of hosts that are still no scan (10)")
@@ -128,9 +161,7 @@ void add_print_options(CLI::App& command, PrintOptions& o) {
 }
 
 void add_common_options(CLI::App& command, CommonOptions& o) {
-  const CLI::AsSizeValue size(false); // k, M, G are powers of 1024
-  const CLI::Validator positive(check_not_negative, "");
-  const CLI::Validator timeout(check_timeout, "");
+  command.option_defaults()->always_capture_default();  // for --check-config
   command.add_option("-o,--out", o.out, "Folder for the files (created)")->option_text("DIR");
   command.add_flag("--force", o.force, "Write into a folder that is not empty");
   command.add_option("--write", o.write,
@@ -140,7 +171,8 @@ void add_common_options(CLI::App& command, CommonOptions& o) {
   command.add_option("-f,--filter", o.filter, "Only packets that match, pcap-filter(7)")
       ->option_text("EXPR");
   command.add_option("--workers", o.workers, "Worker threads (default: cores - 1)")
-      ->option_text("N")->check(CLI::Range(1U, 64U));
+      ->option_text("N")->check(CLI::Range(1U, 64U))
+      ->default_str(fmt::format("{}", default_workers()));
   command.add_option("--overlap", o.overlap,
                      "Which copy wins among bytes not yet delivered: bsd (default), " +
                          other_policies(kOverlapNames))
@@ -162,33 +194,14 @@ void add_common_options(CLI::App& command, CommonOptions& o) {
                      "Wrong TCP checksums: auto tolerates offloading senders (default), all drops "
                      "every wrong one, none does not look")
       ->option_text("MODE")->check(CLI::IsMember({"auto", "all", "none"}));
-  command.add_option("--idle-timeout", o.idle_timeout,
-                     "Seconds of packet time without a packet that end a connection (3600)")
-      ->option_text("S")->check(timeout);
-  command.add_option("--syn-timeout", o.syn_timeout,
-                     "The same while the handshake is incomplete (10)")
-      ->option_text("S")->check(timeout);
-  command.add_option("--closed-timeout", o.closed_timeout,
-                     "Seconds that a closed connection lingers for late packets (60)")
-      ->option_text("S")->check(timeout);
-  command.add_option("--max-flows", o.max_flows, "Connections at a time (1000000)")
-      ->option_text("N")->check(CLI::Range(16U, 200'000'000U));
-  command.add_option("--memory", o.memory, "Reassembly memory (default: a quarter of RAM)")
-      ->option_text("SIZE")->transform(size)->transform(positive)
-      ->check(CLI::Range(std::uint64_t{1} << 20, std::uint64_t{1} << 46));
-  command.add_option("--depth", o.depth, "Bytes kept per direction (0: no limit)")
-      ->option_text("SIZE")->transform(size)->transform(positive);
+  add_limit_options(command, o);
   add_writer_options(command, o);
   add_print_options(command, o.print);
   command.add_option("--gap-fill", o.gap_fill, "zero: zero bytes stand where a gap is in a file")
       ->option_text("WITH")->check(CLI::IsMember({"zero"}));
   command.add_flag("--json", o.json, "Flow records on standard output instead of lines");
   command.add_flag("--sha256", o.sha256, "Add the SHA-256 of each direction to its record");
-  command.add_option("--stats", o.stats, "The ledger as JSON (default: stats.json under -o)")
-      ->option_text("FILE");
-  command.add_option("--rotate", o.rotate,
-                     "Begin new record files at this size (100M), time (1h), or both (100M,1h)")
-      ->option_text("WHEN");
+  add_operation_options(command, o);
   add_scan_options(command, o);
   command.add_option("--burst", o.burst, "Packets per burst (32); results do not depend on it")
       ->option_text("N")->check(CLI::Range(1U, kBurstMax));

@@ -2,10 +2,10 @@
 #include <CLI/CLI.hpp>
 
 #include "commands.hpp"
+#include "config_file.hpp"
 #include "io/amsdu_splitter.hpp"
 #include "io/capture_source.hpp"
 #include "options.hpp"
-#include "parse.hpp"
 #include "session.hpp"
 
 namespace flowloom {
@@ -28,11 +28,16 @@ int read_command(std::span<char* const> arguments) {
                "flowloom read");
   CommonOptions options;
   std::vector<std::string> captures;
-  app.add_option("CAPTURE", captures, "Capture files; - is standard input")->required();
+  app.add_option("CAPTURE", captures, "Capture files; - is standard input")
+      ->configurable(false);
   add_common_options(app, options);
   app.footer(kExamples);
-  if (const auto status = parse(app, arguments)) return *status;
+  if (const auto status = parse_with_config(app, arguments, options)) return *status;
 
+  if (captures.empty()) {
+    say("CAPTURE is required; see 'flowloom read --help'");
+    return static_cast<int>(ExitStatus::Usage);
+  }
   Session session(options);
   if (const ExitStatus s = session.prepare(); s != ExitStatus::Ok) return static_cast<int>(s);
   CaptureSource source(captures);

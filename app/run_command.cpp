@@ -6,8 +6,8 @@
 #include <string_view>
 
 #include "commands.hpp"
+#include "config_file.hpp"
 #include "options.hpp"
-#include "parse.hpp"
 #include "port_run.hpp"
 
 namespace flowloom {
@@ -56,7 +56,7 @@ int run_command(std::span<char* const> arguments) {
   add_common_options(app, options);
   app.footer(kExamples);
   const Split split = split_arguments(arguments);
-  if (const auto status = parse(app, split.own)) return *status;
+  if (const auto status = parse_with_config(app, split.own, options)) return *status;
 
   return static_cast<int>(run_on_ports(options, split.eal, {}));
 }

@@ -41,9 +41,7 @@ void say(const std::string& sentence) {
   std::fputs(fmt::format("flowloom: {}\n", sentence).c_str(), stderr);
 }
 
-ExitStatus Session::prepare() {
-  // Before EAL starts: an interrupt that comes early ends the run in order, too.
-  handle_signals(options_.out.empty() ? OnHangup::End : OnHangup::Rotate);
+ExitStatus Session::check() {
   if (const std::string wrong = check_options(options_); !wrong.empty()) {
     say(wrong);
     return ExitStatus::Usage;
@@ -57,14 +55,20 @@ ExitStatus Session::prepare() {
     }
     settings_.filter = &*filter_;
   }
-  SinkSettings sinks = sink_settings(options_);
-  rotate_ = sinks.rotate;
-  sinks.scan.seed = settings_.shard.seed;
+  sinks_ = sink_settings(options_);
+  sinks_.scan.seed = settings_.shard.seed;
   const auto folder_given = options_.out.empty() ? FolderGiven::No : FolderGiven::Yes;
-  if (const std::string wrong = check_sinks(sinks, folder_given); !wrong.empty()) {
+  if (const std::string wrong = check_sinks(sinks_, folder_given); !wrong.empty()) {
     say(wrong);
     return ExitStatus::Usage;
   }
+  return ExitStatus::Ok;
+}
+
+ExitStatus Session::prepare() {
+  // Before EAL starts: an interrupt that comes early ends the run in order, too.
+  handle_signals(options_.out.empty() ? OnHangup::End : OnHangup::Rotate);
+  if (const ExitStatus status = check(); status != ExitStatus::Ok) return status;
   if (!options_.out.empty()) {
     folder_.emplace(options_.out,
                     options_.force ? ExistingFiles::Replace : ExistingFiles::Refuse);
@@ -72,9 +76,9 @@ ExitStatus Session::prepare() {
       say(folder_->error());
       return folder_->is_taken() ? ExitStatus::Usage : ExitStatus::WriterFailed;
     }
-    sinks.folder = &*folder_;
+    sinks_.folder = &*folder_;
   }
-  SinkSet set = make_sinks(sinks);
+  SinkSet set = make_sinks(sinks_);
   if (!set.error.empty()) {
     say(set.error);
     return set.fault == SinkFault::Settings ? ExitStatus::Usage : ExitStatus::WriterFailed;
@@ -98,7 +102,7 @@ ExitStatus Session::run(std::vector<PacketSource*> sources, Launcher& launcher,
                         const std::function<InputExtent()>& extent,
                         const std::function<std::vector<InputProblem>()>& problems) {
   std::optional<SinkWriter> writer;
-  if (pipeline_) writer.emplace(*pipeline_, rotate_, options_.pace);
+  if (pipeline_) writer.emplace(*pipeline_, sinks_.rotate, options_.pace);
   Engine engine(settings_, sources, writer ? &*writer : nullptr);
   if (options_.verbose) {
     say(fmt::format("{} worker(s), {:.1f} MiB reserved", settings_.workers,

@@ -23,8 +23,11 @@ class Session {
  public:
   explicit Session(const CommonOptions& options) : options_(options) {}
 
-  /// Opens everything that can fail before the first packet. Returns a status other than Ok after
-  /// having said why on standard error.
+  /// Whether the options can be used together; touches nothing. Returns a status other than Ok
+  /// after having said why on standard error.
+  ExitStatus check();
+
+  /// The same, and opens everything that can fail before the first packet.
   ExitStatus prepare();
 
   [[nodiscard]] EngineSettings& settings() { return settings_; }
@@ -45,7 +48,7 @@ class Session {
 
   const CommonOptions& options_;
   EngineSettings settings_;
-  RotateSettings rotate_;
+  SinkSettings sinks_;
   std::function<void()> stop_;
   std::optional<BpfFilter> filter_;
   std::optional<OutputFolder> folder_;
