@@ -1,23 +1,52 @@
 #include "observers.hpp"
 
+#include <fmt/format.h>
+
+#include <cerrno>
 #include <cstdio>
+#include <stdexcept>
 
 #include "host/signals.hpp"
 #include "observe/summary.hpp"
+#include "session.hpp"
+#include "sinks/text.hpp"
 
 namespace flowloom {
 
-Observers::Observers(const CommonOptions& options, SinkWriter* writer, std::size_t reserved_bytes)
-    : writer_(writer),
-      reserved_bytes_(reserved_bytes),
+namespace {
+
+constexpr const char* kLogName = "stats.jsonl";
+
+}  // namespace
+
+Observers::Observers(const CommonOptions& options, const Run& run)
+    : run_(run),
       bar_(options.quiet ? ProgressBar::When::Never : ProgressBar::When::OnTerminal) {
-  if (writer_ != nullptr) writer_->statuses().ask();
+  if (run_.writer != nullptr) run_.writer->statuses().ask();
+  if (options.stats_interval > 0) open_log(options);
+  if (options.metrics.empty()) return;
+  metrics_.emplace(*run_.board, *parse_metrics_address(options.metrics), FLOWLOOM_VERSION);
+  if (!options.quiet) say(fmt::format("metrics on {}", metrics_->url()));
 }
 
-std::shared_ptr<const LiveStatus> Observers::make_status(const RunStatus& status) {
-  if (writer_ != nullptr && writer_->statuses().answered()) {
-    writers_ = writer_->statuses().report();
-    writer_->statuses().ask();
+void Observers::open_log(const CommonOptions& options) {
+  RecordFile place(run_.folder->fd(), kLogName);
+  Descriptor file = place.create();
+  if (!file.valid()) {
+    throw std::runtime_error(fmt::format("cannot create {}/{}: {}", run_.folder->path(), kLogName,
+                                         describe_errno(errno)));
+  }
+  RotateSettings rotate;
+  (void)parse_rotation(options.rotate, rotate);  // check_options() said what is wrong
+  log_.emplace(RecordWriter("stats", std::move(file), std::move(place), rotate.bytes),
+               std::chrono::duration_cast<std::chrono::nanoseconds>(
+                   std::chrono::duration<double>(options.stats_interval)));
+}
+
+std::shared_ptr<LiveStatus> Observers::make_status(const RunStatus& status) {
+  if (run_.writer != nullptr && run_.writer->statuses().answered()) {
+    writers_ = run_.writer->statuses().report();
+    run_.writer->statuses().ask();
   }
   auto live = std::make_shared<LiveStatus>();
   live->ledger = snapshot_of(status.ledger);
@@ -33,7 +62,7 @@ std::shared_ptr<const LiveStatus> Observers::make_status(const RunStatus& status
     constexpr auto kConnections = static_cast<std::size_t>(Resource::Connections);
     live->connections_open += thread.report.levels[kConnections].used;
   }
-  live->reserved_bytes = reserved_bytes_;
+  live->reserved_bytes = run_.reserved_bytes;
   live->at = Clock::now();
   live->elapsed = live->at - start_;
   return live;
@@ -41,15 +70,33 @@ std::shared_ptr<const LiveStatus> Observers::make_status(const RunStatus& status
 
 void Observers::look(const RunStatus& status, const InputExtent& extent) {
   const std::shared_ptr<const LiveStatus> live = make_status(status);
-  board_.publish(live);
+  run_.board->publish(live);
   if (const unsigned asked = statistics_asked(); asked != statistics_printed_) {
     statistics_printed_ = asked;
     bar_.clear();
     std::fputs(format_summary(live->ledger, elapsed().count()).c_str(), stderr);
   }
+  if (log_) {
+    if (const unsigned asked = rotations_asked(); asked != rotations_done_) {
+      rotations_done_ = asked;
+      log_->rotate();
+    }
+    log_->look(*live);
+  }
   bar_.show(*live, extent);
 }
 
-void Observers::finish() { bar_.clear(); }
+void Observers::finish(LedgerSnapshot& ledger) {
+  bar_.clear();
+  auto live = std::make_shared<LiveStatus>();
+  live->ledger = ledger;
+  live->reserved_bytes = run_.reserved_bytes;
+  live->at = Clock::now();
+  live->elapsed = live->at - start_;
+  run_.board->publish(live);
+  if (!log_) return;
+  log_->finish(*live);
+  ledger.writers.push_back(log_->status());
+}
 
 }  // namespace flowloom

@@ -1,39 +1,53 @@
-// Everybody who looks at a run while it goes on, on the control thread: the line on a terminal and
-// who sends SIGUSR1.
+// Everybody who looks at a run while it goes on: the line on a terminal, who sends SIGUSR1, the
+// records of --stats-interval and, through the board, metrics and telemetry. On the control thread.
 #pragma once
 
 #include <chrono>
-#include <functional>
+#include <optional>
 
 #include "observe/live_status.hpp"
+#include "observe/metrics_server.hpp"
+#include "observe/status_log.hpp"
 #include "options.hpp"
 #include "progress_bar.hpp"
 #include "sink_writer.hpp"
+#include "sinks/output_folder.hpp"
 
 namespace flowloom {
 
 class Observers {
  public:
-  /// `writer` may be nullptr. Starts the clock of the run.
-  Observers(const CommonOptions& options, SinkWriter* writer, std::size_t reserved_bytes);
+  /// What they look at; pointers may be nullptr, all outlive them.
+  struct Run {
+    SinkWriter* writer = nullptr;
+    const OutputFolder* folder = nullptr;
+    StatusBoard* board = nullptr;
+    std::size_t reserved_bytes = 0;
+  };
+
+  /// Starts the clock of the run. Throws std::runtime_error where something cannot be shown or
+  /// written as the options want it.
+  Observers(const CommonOptions& options, const Run& run);
 
   /// Several times a second.
   void look(const RunStatus& status, const InputExtent& extent);
-  /// The run is over.
-  void finish();
+  /// The run is over; adds what a writer of its own did.
+  void finish(LedgerSnapshot& ledger);
   [[nodiscard]] std::chrono::duration<double> elapsed() const { return Clock::now() - start_; }
 
  private:
   using Clock = std::chrono::steady_clock;
-  [[nodiscard]] std::shared_ptr<const LiveStatus> make_status(const RunStatus& status);
+  [[nodiscard]] std::shared_ptr<LiveStatus> make_status(const RunStatus& status);
+  void open_log(const CommonOptions& options);
 
-  SinkWriter* writer_;
-  const std::size_t reserved_bytes_;
+  const Run run_;
   const Clock::time_point start_ = Clock::now();
   ProgressBar bar_;
   unsigned statistics_printed_ = 0;
+  unsigned rotations_done_ = 0;
   std::vector<WriterStatus> writers_;  ///< as they said last
-  StatusBoard board_;
+  std::optional<StatusLog> log_;
+  std::optional<MetricsServer> metrics_;
 };
 
 }  // namespace flowloom

@@ -1,6 +1,7 @@
 #include "options.hpp"
 
 #include "base/random_seed.hpp"
+#include "observe/metrics_server.hpp"
 #include "sinks/app_flow_sink.hpp"
 
 #include <fmt/format.h>
@@ -52,6 +53,16 @@ std::string check_timeout(const std::string& text) {
                             kShortestTimeout, kLongestTimeout);
 }
 
+/// 0, or not so short that the control thread does nothing else.
+std::string check_interval(const std::string& text) {
+  constexpr double kShortest = 0.1;
+  double value = 0;
+  const bool good = CLI::detail::lexical_cast(text, value) &&
+                    (value == 0 || (value >= kShortest && value <= kLongestTimeout));
+  return good ? std::string{}
+              : fmt::format("'{}' is neither 0 nor a number of seconds from {}", text, kShortest);
+}
+
 template <class Rows>
 std::vector<std::string> policy_names(const Rows& rows) {
   std::vector<std::string> list;
@@ -99,6 +110,13 @@ void add_limit_options(CLI::App& command, CommonOptions& o) {
 void add_operation_options(CLI::App& command, CommonOptions& o) {
   command.add_option("--stats", o.stats, "The ledger as JSON (default: stats.json under -o)")
       ->option_text("FILE");
+  command.add_option("--stats-interval", o.stats_interval,
+                     "Seconds between statistics records in stats.jsonl under -o (0: none)")
+      ->option_text("S")->check(CLI::Validator(check_interval, ""));
+  command.add_option("--metrics", o.metrics,
+                     "Serve Prometheus' /metrics on this port or loopback address, as "
+                     "127.0.0.1:9464")
+      ->option_text("ADDRESS");
   command.add_option("--rotate", o.rotate,
                      "Begin new record files at this size (100M), time (1h), or both (100M,1h)")
       ->option_text("WHEN");
@@ -214,6 +232,13 @@ std::string check_options(const CommonOptions& o) {
   RotateSettings rotate;
   if (std::string wrong = parse_rotation(o.rotate, rotate); !wrong.empty()) return wrong;
   if (!o.rotate.empty() && o.out.empty()) return "--rotate is for files: give -o DIR as well";
+  if (o.stats_interval > 0 && o.out.empty()) {
+    return "--stats-interval writes stats.jsonl: give -o DIR as well";
+  }
+  if (!o.metrics.empty() && !parse_metrics_address(o.metrics)) {
+    return fmt::format("--metrics {}: give a port, or a loopback address with one, such as "
+                       "127.0.0.1:9464", o.metrics);
+  }
   if (!o.print.form.empty() && o.json) return "--print and --json exclude each other";
   if (!o.print.form.empty() && o.print.bytes == 0 && o.out.empty()) {
     return "--print-bytes 0 reads whole streams back from their files: give -o DIR as well";

@@ -61,6 +61,8 @@ struct CommonOptions {
   bool sha256 = false;
   std::string stats;
   std::string rotate;
+  double stats_interval = 0;  ///< 0: no records of it
+  std::string metrics;        ///< empty: not served
   std::uint32_t scan_hosts = ScanSettings{}.hosts;
   double scan_delay = 3;
   std::uint32_t scan_ports = ScanSettings{}.ports;

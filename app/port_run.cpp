@@ -7,6 +7,7 @@
 
 #include "io/ethdev_source.hpp"
 #include "io/limited_source.hpp"
+#include "observe/telemetry.hpp"
 #include "runtime/eal.hpp"
 #include "runtime/lcore_launcher.hpp"
 #include "runtime/ports.hpp"
@@ -59,6 +60,7 @@ ExitStatus run_ports(const CommonOptions& options, Session& session,
   session.settings().workers = static_cast<unsigned>(
       plan.shape == PlanShape::RunToCompletion ? plan.pollers.size() : plan.workers.size());
   LcoreLauncher launcher(plan);
+  const TelemetryCommands telemetry(session.board());
   return session.run(
       sources, launcher, [] { return InputExtent{}; },
       [&] {

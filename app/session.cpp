@@ -108,27 +108,26 @@ ExitStatus Session::run(std::vector<PacketSource*> sources, Launcher& launcher,
     say(fmt::format("{} worker(s), {:.1f} MiB reserved", settings_.workers,
                     static_cast<double>(engine.reserved_bytes()) / (1 << 20)));
   }
-  Observers observers(options_, writer ? &*writer : nullptr, engine.reserved_bytes());
+  Observers observers(options_, {.writer = writer ? &*writer : nullptr,
+                                 .folder = folder_ ? &*folder_ : nullptr,
+                                 .board = &board_,
+                                 .reserved_bytes = engine.reserved_bytes()});
   constexpr std::chrono::milliseconds kTick{100};
   engine.run(launcher, kTick, [&](const RunStatus& status) {
     if (interrupts() > 0) stop_ ? stop_() : engine.stop();
     observers.look(status, extent());
   });
-  observers.finish();
-  return report(engine, sources, problems(), observers.elapsed().count());
+  LedgerSnapshot ledger = final_ledger(engine, sources);
+  observers.finish(ledger);
+  const ExitStatus status = report(ledger, problems(), observers.elapsed().count());
+  if (engine.ledger().balances()) return status;
+  say("the ledger does not balance: this is a defect of flowloom, please report it");
+  return ExitStatus::Unbalanced;
 }
 
-ExitStatus Session::report(const Engine& engine, const std::vector<PacketSource*>& sources,
-                           const std::vector<InputProblem>& problems, double seconds) {
-  ExitStatus status = ExitStatus::Ok;
-  for (const InputProblem& problem : problems) {
-    say(problem.message);
-    status = worse(status, problem.severity == ProblemSeverity::Unreadable
-                               ? ExitStatus::InputUnreadable
-                               : ExitStatus::InputDamaged);
-  }
-  const Ledger ledger = engine.ledger();
-  LedgerSnapshot snapshot = snapshot_of(ledger);
+LedgerSnapshot Session::final_ledger(const Engine& engine,
+                                     const std::vector<PacketSource*>& sources) const {
+  LedgerSnapshot snapshot = snapshot_of(engine.ledger());
   for (const PacketSource* source : sources) {
     const SourceStats stats = source->stats();
     snapshot.packets_missed += stats.missed;
@@ -138,8 +137,20 @@ ExitStatus Session::report(const Engine& engine, const std::vector<PacketSource*
     }
   }
   snapshot.shed = engine.shed();
-  status = worse(status, say_shed(snapshot.shed));
   if (pipeline_) snapshot.writers = pipeline_->statuses();
+  return snapshot;
+}
+
+ExitStatus Session::report(const LedgerSnapshot& snapshot,
+                           const std::vector<InputProblem>& problems, double seconds) const {
+  ExitStatus status = ExitStatus::Ok;
+  for (const InputProblem& problem : problems) {
+    say(problem.message);
+    status = worse(status, problem.severity == ProblemSeverity::Unreadable
+                               ? ExitStatus::InputUnreadable
+                               : ExitStatus::InputDamaged);
+  }
+  status = worse(status, say_shed(snapshot.shed));
   for (const WriterStatus& w : snapshot.writers) {
     if (!w.rotation_error.empty()) {
       say(fmt::format("the file of the writer {} could not be begun anew: {}; nothing is lost",
@@ -168,10 +179,6 @@ ExitStatus Session::report(const Engine& engine, const std::vector<PacketSource*
     if (folder_) std::fputs(fmt::format("{:<12}{}\n", "files", folder_->path()).c_str(), stderr);
   }
   if (filter_ && options_.verbose && !filter_->unsupported().empty()) say(filter_->unsupported());
-  if (!ledger.balances()) {
-    say("the ledger does not balance: this is a defect of flowloom, please report it");
-    status = ExitStatus::Unbalanced;
-  }
   return status;
 }
 

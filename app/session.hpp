@@ -30,6 +30,9 @@ class Session {
   /// The same, and opens everything that can fail before the first packet.
   ExitStatus prepare();
 
+  /// What the run shows of itself while it goes on, for commands of DPDK's telemetry.
+  [[nodiscard]] const StatusBoard& board() const { return board_; }
+
   [[nodiscard]] EngineSettings& settings() { return settings_; }
 
   /// What an interrupt does instead of ending the input where it stands: a source that holds
@@ -43,13 +46,16 @@ class Session {
                  const std::function<std::vector<InputProblem>()>& problems);
 
  private:
-  ExitStatus report(const Engine& engine, const std::vector<PacketSource*>& sources,
-                    const std::vector<InputProblem>& problems, double seconds);
+  [[nodiscard]] LedgerSnapshot final_ledger(const Engine& engine,
+                                            const std::vector<PacketSource*>& sources) const;
+  [[nodiscard]] ExitStatus report(const LedgerSnapshot& snapshot,
+                                  const std::vector<InputProblem>& problems, double seconds) const;
 
   const CommonOptions& options_;
   EngineSettings settings_;
   SinkSettings sinks_;
   std::function<void()> stop_;
+  StatusBoard board_;
   std::optional<BpfFilter> filter_;
   std::optional<OutputFolder> folder_;
   std::optional<WriterPipeline> pipeline_;

@@ -17,7 +17,8 @@ ROOMS = re.compile(r"^rooms = (\[.*?^\])", re.MULTILINE | re.DOTALL)
 # app that may include them (None: every file of a room whose row names the package).
 PACKAGES = [
     (("dpdk", "dpdk_ring"), r"rte_\w+\.h|ethdev_\w+\.h|bus_\w+\.h",
-     r"lib/io/ethdev_[^/]*|lib/export/.*|lib/runtime/.*"),
+     r"lib/io/ethdev_[^/]*|lib/export/.*|lib/runtime/.*|lib/observe/telemetry.*"),
+    (("prometheus",), r"prometheus/.*", r"lib/observe/metrics.*"),
     (("pcap",), r"pcap\.h|pcap/.*|pcap-bpf\.h",
      r"lib/io/(capture_|kernel_|bpf_filter)[^/]*|lib/compat/.*"),
     (("tbb",), r"tbb/.*|oneapi/tbb.*", r"lib/sinks/.*"),

@@ -32,6 +32,8 @@ libarchive-dev zlib1g-dev          # gzip, xz, zstd and lz4 captures
 libssl-dev                         # digests
 libcurl4-openssl-dev               # the writer couchdb
 libxxhash-dev libzstd-dev          # packed streams: checksums, compression
+prometheus-cpp-dev                 # --metrics
+libcap-ng-dev                      # giving up privileges
 libboost-dev                       # Boost.Intrusive, headers only
 libcli11-dev                       # the command line
 libfmt-dev libspdlog-dev           # text and log
@@ -47,6 +49,8 @@ librte-net-pcap23                  # net_pcap: replay of captures
 librte-net-ring23                  # net_ring: traffic from memory
 librte-net-null23                  # net_null: the floor of a measurement
 libcurl4                           # the writer couchdb loads it
+libprometheus-cpp-pull1.0          # --metrics
+libcap-ng0                         # giving up privileges
 LIST
       ;;
     test) cat <<'LIST'
@@ -59,6 +63,7 @@ gzip xz-utils zstd lz4             # made captures in every compression
 libnids1.21 binutils               # what the drop-in is held against
 python3-scapy python3-dpkt         # second opinions on the Python module (GPL, BSD)
 dsniff tcpslice                    # programs that run on it
+prometheus                         # promtool, which checks the metrics
 LIST
       ;;
     sample) cat <<'LIST'
@@ -102,16 +107,16 @@ become_root() {
   fi
 }
 
-# Debian starts a web server as soon as it is installed; the sample's script starts its own,
-# inside a namespace, so one that came only for it stays off.
-keep_nginx_off() {
-  case " $* " in
-    *" nginx-light "*) ;;
-    *) return 0 ;;
-  esac
-  if [ -d /run/systemd/system ]; then
-    $as_root systemctl disable --now nginx.service >/dev/null 2>&1 || true
-  fi
+# Debian starts a service as soon as it is installed; scripts and tests start their own, so those
+# that came only for them stay off.
+keep_services_off() {
+  [ -d /run/systemd/system ] || return 0
+  for service in nginx prometheus; do
+    case " $* " in
+      *" $service "* | *" $service-light "*)
+        $as_root systemctl disable --now "$service.service" >/dev/null 2>&1 || true ;;
+    esac
+  done
 }
 
 # A CouchDB for the test of the writer couchdb, where Node.js is at hand. Without it that test has a
@@ -178,6 +183,6 @@ $as_root apt-get -q update
 $as_root env DEBIAN_FRONTEND=noninteractive \
   apt-get -q -y install --no-install-recommends $missing
 # shellcheck disable=SC2086
-keep_nginx_off $missing
+keep_services_off $missing
 install_pouchdb
 echo "setup: done"

@@ -63,6 +63,15 @@ void print_words() {
 #undef FATE
 }
 
+void print_metrics() {
+  begin("metrics");
+  fmt::print("| metric | labels | what it is |\n|---|---|---|\n");
+#define METRIC(symbol, name, type, labels, help) \
+  fmt::print("| `{}` | {} | {} |\n", name, labels, help);
+#include "observe/metrics.def"
+#undef METRIC
+}
+
 template <class Names>
 void print_names(std::string_view block, const Names& names) {
   begin(block);
@@ -175,6 +184,7 @@ int main() {
   print_names("limits", flowloom::kLimitNames);
   print_overlap_policies();
   print_constants();
+  print_metrics();
   print_sizes();
   return 0;
 }

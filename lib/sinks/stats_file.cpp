@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 #include <rapidjson/prettywriter.h>
 #include <rapidjson/stringbuffer.h>
+#include <rapidjson/writer.h>
 #include <sys/stat.h>
 
 #include <cerrno>
@@ -16,23 +17,24 @@
 namespace flowloom {
 namespace {
 
-using Json = rapidjson::PrettyWriter<rapidjson::StringBuffer>;
-
+template <class Json>
 void key(Json& json, std::string_view name) {
   json.Key(name.data(), static_cast<rapidjson::SizeType>(name.size()));
 }
 
+template <class Json>
 void text(Json& json, std::string_view value) {
   json.String(value.data(), static_cast<rapidjson::SizeType>(value.size()));
 }
 
+template <class Json>
 void number(Json& json, std::string_view name, std::uint64_t value) {
   key(json, name);
   json.Uint64(value);
 }
 
 /// An object of every name with its count.
-template <class Names, class Counts>
+template <class Json, class Names, class Counts>
 void counts(Json& json, std::string_view name, const Names& names, const Counts& values) {
   key(json, name);
   json.StartObject();
@@ -40,6 +42,7 @@ void counts(Json& json, std::string_view name, const Names& names, const Counts&
   json.EndObject();
 }
 
+template <class Json>
 void write_connections(Json& json, const LedgerSnapshot& ledger) {
   key(json, "connections");
   json.StartObject();
@@ -55,6 +58,7 @@ void write_connections(Json& json, const LedgerSnapshot& ledger) {
   json.EndObject();
 }
 
+template <class Json>
 void write_writers(Json& json, const LedgerSnapshot& ledger) {
   key(json, "writers");
   json.StartObject();
@@ -75,6 +79,7 @@ void write_writers(Json& json, const LedgerSnapshot& ledger) {
   json.EndObject();
 }
 
+template <class Json>
 void write_interfaces(Json& json, const LedgerSnapshot& ledger) {
   if (ledger.interfaces.empty()) return;
   key(json, "interfaces");
@@ -89,6 +94,7 @@ void write_interfaces(Json& json, const LedgerSnapshot& ledger) {
   json.EndObject();
 }
 
+template <class Json>
 void write_shed(Json& json, const LedgerSnapshot& ledger) {
   if (!ledger.shed.any()) return;
   key(json, "shed");
@@ -100,23 +106,8 @@ void write_shed(Json& json, const LedgerSnapshot& ledger) {
   json.EndObject();
 }
 
-bool is_special(const std::string& path) {
-  struct stat info {};
-  return ::stat(path.c_str(), &info) == 0 && !S_ISREG(info.st_mode);
-}
-
-std::string failed(const std::string& path, int error) {
-  return fmt::format("cannot write {}: {}", path, describe_errno(error));
-}
-
-}  // namespace
-
-std::string format_stats(const LedgerSnapshot& ledger) {
-  rapidjson::StringBuffer buffer;
-  Json json(buffer);
-  json.SetIndent(' ', 1);
-  json.SetFormatOptions(rapidjson::kFormatSingleLineArray);
-  json.StartObject();
+template <class Json>
+void write_members(Json& json, const LedgerSnapshot& ledger) {
   key(json, "packets");
   json.StartObject();
   number(json, "received", ledger.packets_received);
@@ -141,8 +132,37 @@ std::string format_stats(const LedgerSnapshot& ledger) {
   write_shed(json, ledger);
   write_connections(json, ledger);
   write_writers(json, ledger);
+}
+
+bool is_special(const std::string& path) {
+  struct stat info {};
+  return ::stat(path.c_str(), &info) == 0 && !S_ISREG(info.st_mode);
+}
+
+std::string failed(const std::string& path, int error) {
+  return fmt::format("cannot write {}: {}", path, describe_errno(error));
+}
+
+}  // namespace
+
+std::string format_stats(const LedgerSnapshot& ledger) {
+  rapidjson::StringBuffer buffer;
+  rapidjson::PrettyWriter<rapidjson::StringBuffer> json(buffer);
+  json.SetIndent(' ', 1);
+  json.SetFormatOptions(rapidjson::kFormatSingleLineArray);
+  json.StartObject();
+  write_members(json, ledger);
   json.EndObject();
   return std::string(buffer.GetString(), buffer.GetSize()) + '\n';
+}
+
+std::string format_stats_members(const LedgerSnapshot& ledger) {
+  rapidjson::StringBuffer buffer;
+  rapidjson::Writer<rapidjson::StringBuffer> json(buffer);
+  json.StartObject();
+  write_members(json, ledger);
+  json.EndObject();
+  return std::string(buffer.GetString() + 1, buffer.GetSize() - 2);
 }
 
 std::string write_stats(const LedgerSnapshot& ledger, const std::string& path) {

@@ -10,6 +10,9 @@ namespace flowloom {
 /// The ledger as JSON, ending in a line feed.
 std::string format_stats(const LedgerSnapshot& ledger);
 
+/// The same on one line and without the braces around all: to stand in a larger object.
+std::string format_stats_members(const LedgerSnapshot& ledger);
+
 /// Writes it to `path` ("-": standard output). A file appears under its name when it is
 /// complete; a device or pipe is written to directly. Returns one sentence where that failed.
 std::string write_stats(const LedgerSnapshot& ledger, const std::string& path);
