@@ -16,11 +16,14 @@ namespace flowloom {
 namespace {
 
 constexpr const char* kLogName = "stats.jsonl";
+/// What `systemctl status` shows is so old at most.
+constexpr std::chrono::seconds kServiceInterval{2};
 
 }  // namespace
 
 Observers::Observers(const CommonOptions& options, const Run& run)
     : run_(run),
+      pace_(options.pace),
       bar_(options.quiet ? ProgressBar::When::Never : ProgressBar::When::OnTerminal) {
   if (run_.writer != nullptr) run_.writer->statuses().ask();
   if (options.stats_interval > 0) open_log(options);
@@ -83,7 +86,34 @@ void Observers::look(const RunStatus& status, const InputExtent& extent) {
     }
     log_->look(*live);
   }
+  tell_service(*live);
   bar_.show(*live, extent);
+}
+
+/// A live run that a thread of does not answer is dead: then the service manager hears nothing. One
+/// of recordings may rightly wait, for its input or its writers.
+void Observers::tell_service(const LiveStatus& status) {
+  if (!run_.service->is_wanted()) return;
+  if (service_ == Service::Starting) {
+    run_.service->ready();
+    service_ = Service::Ready;
+  }
+  if (service_ == Service::Ready && interrupts() > 0) {
+    run_.service->stopping();
+    service_ = Service::Stopping;
+  }
+  const Clock::time_point now = Clock::now();
+  const auto watchdog = std::chrono::nanoseconds{run_.service->watchdog()};
+  const bool said_lately = now - service_told_ < kServiceInterval &&
+                           (watchdog.count() == 0 || now - service_told_ < watchdog / 4);
+  if (said_lately) return;
+  service_told_ = now;
+  run_.service->status(service_line_.text(status));
+  if (watchdog.count() == 0) return;
+  for (const ThreadStatus& thread : status.threads) {
+    if (pace_ == Pace::Live && now - thread.answered > watchdog / 2) return;
+  }
+  run_.service->alive();
 }
 
 void Observers::finish(LedgerSnapshot& ledger) {

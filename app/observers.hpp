@@ -1,10 +1,12 @@
 // Everybody who looks at a run while it goes on: the line on a terminal, who sends SIGUSR1, the
-// records of --stats-interval and, through the board, metrics and telemetry. On the control thread.
+// service manager, the records of --stats-interval and, through the board, metrics and telemetry.
+// On the control thread.
 #pragma once
 
 #include <chrono>
 #include <optional>
 
+#include "host/service_notifier.hpp"
 #include "observe/live_status.hpp"
 #include "observe/metrics_server.hpp"
 #include "observe/status_log.hpp"
@@ -22,6 +24,7 @@ class Observers {
     SinkWriter* writer = nullptr;
     const OutputFolder* folder = nullptr;
     StatusBoard* board = nullptr;
+    ServiceNotifier* service = nullptr;
     std::size_t reserved_bytes = 0;
   };
 
@@ -39,10 +42,15 @@ class Observers {
   using Clock = std::chrono::steady_clock;
   [[nodiscard]] std::shared_ptr<LiveStatus> make_status(const RunStatus& status);
   void open_log(const CommonOptions& options);
+  void tell_service(const LiveStatus& status);
 
   const Run run_;
+  const Pace pace_;
   const Clock::time_point start_ = Clock::now();
   ProgressBar bar_;
+  StatusLine service_line_;
+  Clock::time_point service_told_;
+  enum class Service : std::uint8_t { Starting, Ready, Stopping } service_ = Service::Starting;
   unsigned statistics_printed_ = 0;
   unsigned rotations_done_ = 0;
   std::vector<WriterStatus> writers_;  ///< as they said last

@@ -1,6 +1,7 @@
 #include "options.hpp"
 
 #include "base/random_seed.hpp"
+#include "host/confinement.hpp"
 #include "observe/metrics_server.hpp"
 #include "sinks/app_flow_sink.hpp"
 
@@ -117,6 +118,11 @@ void add_operation_options(CLI::App& command, CommonOptions& o) {
                      "Serve Prometheus' /metrics on this port or loopback address, as "
                      "127.0.0.1:9464")
       ->option_text("ADDRESS");
+  command.add_option("--user", o.user,
+                     "Become this user once everything is open; with what --sandbox does")
+      ->option_text("NAME");
+  command.add_flag("--sandbox", o.sandbox,
+                   "Give up capabilities, and the file system outside of the output folder");
   command.add_option("--rotate", o.rotate,
                      "Begin new record files at this size (100M), time (1h), or both (100M,1h)")
       ->option_text("WHEN");
@@ -232,6 +238,10 @@ std::string check_options(const CommonOptions& o) {
   RotateSettings rotate;
   if (std::string wrong = parse_rotation(o.rotate, rotate); !wrong.empty()) return wrong;
   if (!o.rotate.empty() && o.out.empty()) return "--rotate is for files: give -o DIR as well";
+  HostUser user;
+  if (std::string wrong = o.user.empty() ? "" : find_user(o.user, user); !wrong.empty()) {
+    return fmt::format("--user {}: {}", o.user, wrong);
+  }
   if (o.stats_interval > 0 && o.out.empty()) {
     return "--stats-interval writes stats.jsonl: give -o DIR as well";
   }

@@ -63,6 +63,8 @@ struct CommonOptions {
   std::string rotate;
   double stats_interval = 0;  ///< 0: no records of it
   std::string metrics;        ///< empty: not served
+  std::string user;           ///< who the process becomes; empty: stays who it is
+  bool sandbox = false;
   std::uint32_t scan_hosts = ScanSettings{}.hosts;
   double scan_delay = 3;
   std::uint32_t scan_ports = ScanSettings{}.ports;

@@ -2,11 +2,10 @@
 // what happens now. Nothing where standard error is no terminal.
 #pragma once
 
-#include <chrono>
 #include <cstdint>
-#include <string>
 
 #include "observe/live_status.hpp"
+#include "observe/status_line.hpp"
 
 namespace flowloom {
 
@@ -26,20 +25,9 @@ class ProgressBar {
   void clear();
 
  private:
-  /// Counts of a moment, for rates.
-  struct Moment {
-    std::chrono::nanoseconds elapsed{};
-    std::uint64_t packets = 0;
-    std::uint64_t payload = 0;
-  };
-  void measure(const LiveStatus& status);
-  [[nodiscard]] std::string live_line(const LiveStatus& status) const;
-
   bool enabled_;
   bool shown_ = false;
-  Moment before_;
-  double packets_per_second_ = 0;
-  double bits_per_second_ = 0;
+  StatusLine now_;
 };
 
 }  // namespace flowloom

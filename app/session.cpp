@@ -5,12 +5,16 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <filesystem>
 #include <thread>
 
+#include "confined_launcher.hpp"
+#include "host/service_notifier.hpp"
 #include "host/signals.hpp"
 #include "observe/summary.hpp"
 #include "observers.hpp"
 #include "sinks/stats_file.hpp"
+#include "sinks/text.hpp"
 
 namespace flowloom {
 
@@ -108,12 +112,20 @@ ExitStatus Session::run(std::vector<PacketSource*> sources, Launcher& launcher,
     say(fmt::format("{} worker(s), {:.1f} MiB reserved", settings_.workers,
                     static_cast<double>(engine.reserved_bytes()) / (1 << 20)));
   }
+  ServiceNotifier service;
+  if (const std::string wrong = give_up_privileges(); !wrong.empty()) {
+    say(wrong);
+    return ExitStatus::WriterFailed;
+  }
+  std::optional<ConfinedLauncher> confined;
+  if (confinement_) confined.emplace(launcher, *confinement_);
   Observers observers(options_, {.writer = writer ? &*writer : nullptr,
                                  .folder = folder_ ? &*folder_ : nullptr,
                                  .board = &board_,
+                                 .service = &service,
                                  .reserved_bytes = engine.reserved_bytes()});
   constexpr std::chrono::milliseconds kTick{100};
-  engine.run(launcher, kTick, [&](const RunStatus& status) {
+  engine.run(confined ? *confined : launcher, kTick, [&](const RunStatus& status) {
     if (interrupts() > 0) stop_ ? stop_() : engine.stop();
     observers.look(status, extent());
   });
@@ -123,6 +135,41 @@ ExitStatus Session::run(std::vector<PacketSource*> sources, Launcher& launcher,
   if (engine.ledger().balances()) return status;
   say("the ledger does not balance: this is a defect of flowloom, please report it");
   return ExitStatus::Unbalanced;
+}
+
+/// Everything that is written by name while the run goes on, or at its end.
+std::vector<std::string> Session::writable_folders() const {
+  std::vector<std::string> folders;
+  if (folder_) folders.push_back(folder_->path());
+  if (!options_.couchdb_spool.empty()) folders.push_back(options_.couchdb_spool);
+  if (!options_.stats.empty() && options_.stats != "-") {
+    folders.push_back(std::filesystem::absolute(options_.stats).parent_path());
+  }
+  return folders;
+}
+
+/// After everything is open, before anything hostile is looked at. One sentence where it fails.
+std::string Session::give_up_privileges() {
+  if (options_.user.empty() && !options_.sandbox) return "";
+  HostUser user;
+  if (!options_.user.empty()) (void)find_user(options_.user, user);  // check_options() has seen it
+  int error = 0;
+  if (!options_.user.empty() && folder_) error = folder_->give_to(user.uid, user.gid);
+  if (error != 0) {
+    return fmt::format("{} cannot be given to the user {}: {}", folder_->path(), options_.user,
+                       describe_errno(error));
+  }
+  // A server is found by files that may be anywhere; a recording may be anywhere itself.
+  const bool everything =
+      options_.pace == Pace::Stored || options_.write.find("couchdb") != std::string::npos;
+  confinement_.emplace(writable_folders(),
+                       everything ? Reading::Everything : Reading::SystemAndOwn);
+  if (!confinement_->keeps_to_folders()) {
+    say("this kernel has no Landlock: the run is not kept to its output folder");
+  }
+  if (!options_.user.empty()) error = Confinement::become(user);
+  if (error == 0) error = confinement_->confine_thread();
+  return error == 0 ? "" : fmt::format("privileges cannot be given up: {}", describe_errno(error));
 }
 
 LedgerSnapshot Session::final_ledger(const Engine& engine,

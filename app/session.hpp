@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "host/confinement.hpp"
 #include "io/bpf_filter.hpp"
 #include "io/input_problem.hpp"
 #include "io/packet_source.hpp"
@@ -46,6 +47,8 @@ class Session {
                  const std::function<std::vector<InputProblem>()>& problems);
 
  private:
+  [[nodiscard]] std::string give_up_privileges();
+  [[nodiscard]] std::vector<std::string> writable_folders() const;
   [[nodiscard]] LedgerSnapshot final_ledger(const Engine& engine,
                                             const std::vector<PacketSource*>& sources) const;
   [[nodiscard]] ExitStatus report(const LedgerSnapshot& snapshot,
@@ -58,6 +61,7 @@ class Session {
   StatusBoard board_;
   std::optional<BpfFilter> filter_;
   std::optional<OutputFolder> folder_;
+  std::optional<Confinement> confinement_;
   std::optional<WriterPipeline> pipeline_;
 };
 

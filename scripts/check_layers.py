@@ -18,6 +18,7 @@ ROOMS = re.compile(r"^rooms = (\[.*?^\])", re.MULTILINE | re.DOTALL)
 PACKAGES = [
     (("dpdk", "dpdk_ring"), r"rte_\w+\.h|ethdev_\w+\.h|bus_\w+\.h",
      r"lib/io/ethdev_[^/]*|lib/export/.*|lib/runtime/.*|lib/observe/telemetry.*"),
+    (("cap_ng",), r"cap-ng\.h", r"lib/host/confinement.*"),
     (("prometheus",), r"prometheus/.*", r"lib/observe/metrics.*"),
     (("pcap",), r"pcap\.h|pcap/.*|pcap-bpf\.h",
      r"lib/io/(capture_|kernel_|bpf_filter)[^/]*|lib/compat/.*"),

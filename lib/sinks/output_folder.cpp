@@ -178,6 +178,24 @@ void OutputFolder::refuse(std::string sentence) {
   folder_ = Descriptor();
 }
 
+int OutputFolder::give_to(uid_t user, gid_t group) const {
+  constexpr std::string_view kFolders[] = {"streams", "pcap", "app-flow", "couchdb-spool"};
+  if (::fchown(folder_.get(), user, group) != 0) return errno;
+  const auto give = [&](int folder, std::string_view name) {
+    const int done = ::fchownat(folder, name.data(), user, group, AT_SYMLINK_NOFOLLOW);
+    return done == 0 || errno == ENOENT ? 0 : errno;
+  };
+  for (const std::string_view name : kRecordFiles) {
+    if (const int error = give(folder_.get(), name); error != 0) return error;
+  }
+  for (const std::string_view name : kFolders) {
+    if (const int error = give(folder_.get(), name); error != 0) return error;
+  }
+  if (const int error = give(folder_.get(), kPackFolder); error != 0) return error;
+  const Descriptor pack(::openat(folder_.get(), kPackFolder.data(), kOpenFolder | O_NOFOLLOW));
+  return pack.valid() ? give(pack.get(), kPackIndexName) : 0;
+}
+
 Descriptor OutputFolder::create_folder(const char* name) const {
   if (::mkdirat(folder_.get(), name, kFolderMode) != 0 && errno != EEXIST) return Descriptor();
   return Descriptor(::openat(folder_.get(), name, kOpenFolder | O_NOFOLLOW));

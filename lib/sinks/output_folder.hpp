@@ -22,6 +22,9 @@ class OutputFolder {
   [[nodiscard]] const std::string& path() const { return path_; }
   [[nodiscard]] int fd() const { return folder_.get(); }
 
+  /// Hands the folder, and what a run has just made in it, over to another user; an errno value
+  /// where that fails.
+  [[nodiscard]] int give_to(uid_t user, gid_t group) const;
   /// The folder `name` inside, made if missing; an invalid descriptor with errno set on failure.
   [[nodiscard]] Descriptor create_folder(const char* name) const;
 
