@@ -69,7 +69,7 @@ set_pages() { # count; page size in kB and node are set
   target=$folder/hugepages-${page}kB/nr_hugepages
   [ -e "$target" ] || fail "this kernel has no pages of $page kB"
   [ -w "$target" ] || fail "setting pages needs root"
-  if ! echo "$1" >"$target"; then fail "the kernel refused $1 pages"; fi
+  if ! (echo "$1" >"$target") 2>/dev/null; then fail "the kernel refused $1 pages"; fi
   got=$(cat "$target")
   if [ "$1" -eq 0 ] && [ "$got" -ne 0 ]; then
     fail "$got pages are in use and stay; they go when their user ends"

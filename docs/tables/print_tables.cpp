@@ -12,8 +12,10 @@
 #include "net/decode.hpp"
 #include "net/packet_clock_rule.hpp"
 #include "pipeline/ledger.hpp"
+#include "pipeline/shard.hpp"
 #include "pipeline/shard_config.hpp"
 #include "stream/connection_record.hpp"
+#include "stream/counting_consumer.hpp"
 #include "tcp/connection.hpp"
 #include "tcp/state.hpp"
 #include "tcp/tcp_tracker.hpp"
@@ -153,6 +155,27 @@ void print_constants() {
   constant("--closed-timeout", config.closed_timeout / 1s, "s");
 }
 
+/// What the tables of connections take, by their number.
+void print_sizing() {
+  begin("sizing");
+  fmt::print("| `--max-flows` | reserved for tables | touched by as many plain connections |\n"
+             "|---|---|---|\n");
+  constexpr std::size_t kMebi = std::size_t{1} << 20;
+  constexpr std::size_t kShareOfBucket = 8;
+  constexpr std::size_t kShareOfWheel = 20;
+  constexpr std::size_t kTouched = sizeof(flowloom::Connection) +
+                                   sizeof(flowloom::ConnectionOrigin) + kShareOfBucket +
+                                   kShareOfWheel;
+  for (const std::uint32_t flows : {100'000U, 1'000'000U, 10'000'000U}) {
+    flowloom::CountingConsumer consumer;
+    flowloom::ShardConfig config;
+    config.max_flows = flows;
+    const std::size_t all = flowloom::Shard(config, consumer).reserved_bytes();
+    fmt::print("| {} | {} MiB | {} MiB |\n", flows, (all - config.reorder_bytes) / kMebi,
+               flows * kTouched / kMebi);
+  }
+}
+
 void print_sizes() {
   begin("sizes");
   fmt::print("| object | bytes |\n|---|---|\n");
@@ -185,6 +208,7 @@ int main() {
   print_overlap_policies();
   print_constants();
   print_metrics();
+  print_sizing();
   print_sizes();
   return 0;
 }

@@ -71,10 +71,17 @@ double seconds_of(std::chrono::nanoseconds time) {
 void add_ledger(Families& families, const LedgerSnapshot& ledger) {
   families.count(Metric::Received, ledger.packets_received);
   families.count(Metric::Missed, ledger.packets_missed);
+  for (const InterfaceStatus& interface : ledger.interfaces) {
+    const Labels labels = {{"interface", interface.name}};
+    families.count(Metric::InterfacePackets, interface.received, labels);
+    families.count(Metric::InterfaceMissed, interface.missed, labels);
+  }
   families.counts(Metric::Verdicts, "verdict", kVerdictNames, ledger.verdicts);
   families.count(Metric::BadStamps, ledger.bad_timestamps);
   families.count(Metric::PayloadSeen, ledger.payload_seen);
   families.counts(Metric::Fates, "fate", kFateNames, ledger.fates);
+  families.count(Metric::ShedBytes, ledger.shed.bytes);
+  families.count(Metric::ShedRecords, ledger.shed.records);
   for (const NamedCount& datagram : ledger.datagrams) {
     families.count(Metric::Datagrams, datagram.count, {{"outcome", datagram.name}});
   }

@@ -8,12 +8,14 @@ import pathlib
 import pwd
 import re
 import select
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 import time
 
+from support import ROOT as TREE
 from support import PCAP_HEADER, SAMPLE, Checks, Command, contents, fresh, same_contents, scratch
 
 SOON = 20  # seconds in which something must have happened, on a busy machine
@@ -130,6 +132,49 @@ def check_privileges(checks, flowloom, folder, options, user):
     same_contents(checks, contents(plain), contents(out), f"{what}: the same files")
 
 
+TALK = """
+import socket, threading
+with socket.create_server(("127.0.0.1", 7007)) as server:
+    def answer():
+        with server.accept()[0] as peer:
+            peer.sendall(peer.recv(100).upper())
+    thread = threading.Thread(target=answer)
+    thread.start()
+    with socket.create_connection(("127.0.0.1", 7007)) as client:
+        client.sendall(b"question")
+        print(client.recv(100).decode())
+    thread.join()
+"""
+
+
+def check_live(checks, flowloom, folder, options):
+    """A live capture goes on after the right to open one is gone. In a network of its own."""
+    what = f"live with {' '.join(options)}"
+    out = pathlib.Path(fresh(folder / "live"))
+    manager = Manager(folder / f"live-{len(options)}")
+    alone = ["unshare", "--net"] + ([] if ROOT else ["--map-root-user"])
+    process = subprocess.Popen(
+        [*alone, "--", "sh", "-c", 'ip link set lo up && exec "$@"', "sh", flowloom.path, "live",
+         "-q", "-i", "lo", "-o", out, "--metrics", "0", *options],
+        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+        env=manager.environment(WATCHDOG_USEC="2000000"))
+    checks.that(manager.wait_for("READY=1"), f"{what}: it captures")
+    inside = ["nsenter", "-t", str(process.pid), "--net"] + ([] if ROOT else ["--user"])
+    said = subprocess.run([*inside, "--", sys.executable, "-c", TALK], stdout=subprocess.PIPE,
+                          timeout=SOON, check=False)
+    checks.equal(b"QUESTION\n", said.stdout, f"{what}: the programs talk")
+    manager.heard.clear()
+    checks.that(manager.wait_for("WATCHDOG=1"), f"{what}: its threads answer")
+    for status in threads_of(process):
+        checks.equal((0, "1"), (int(status["CapEff"], 16), status["NoNewPrivs"]),
+                     f"{what}: thread {status['Name']}")
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=SOON)
+    checks.equal((0, b""), (process.returncode, err), f"{what}: status")
+    files = sorted(p.read_bytes() for p in (out / "streams").iterdir())
+    checks.equal([b"QUESTION", b"question"], files, f"{what}: streams")
+
+
 def check_landlock(checks, flowloom, folder):
     """The ledger is written through a name that somebody has made a link out of the folder."""
     outside = folder / "outside"
@@ -151,6 +196,32 @@ def check_landlock(checks, flowloom, folder):
     checks.equal((0, True), (ran.status, ledger.exists()), "--stats may be somewhere else")
 
 
+def check_files(checks, flowloom, folder):
+    """The unit and its sample of a configuration are understood by the program; the page about
+    operation knows every writer."""
+    sample = TREE / "scripts" / "service" / "flowloom.conf"
+    ran = flowloom("live", "--config", sample, "-o", folder / "never", "--check-config")
+    checks.equal((0, ""), (ran.status, ran.err), "the sample of a configuration")
+    checks.that(not (folder / "never").exists(), "a check leaves nothing behind")
+    unit = (TREE / "scripts" / "service" / "flowloom.service.in").read_text(encoding="utf-8")
+    known = set(re.findall(r"--[\w-]+", flowloom("live", "--help").out.decode()))
+    used = {option for line in unit.splitlines() if "flowloom live" in line
+            for option in re.findall(r"--[\w-]+", line)}
+    checks.that(len(used) >= 3 and used <= known, f"the unit's options: {used - known}")
+    if shutil.which("systemd-analyze"):
+        path = folder / "flowloom.service"
+        path.write_text(unit.replace("@bindir@/flowloom", flowloom.path), encoding="utf-8")
+        ran = subprocess.run(["systemd-analyze", "--man=no", "verify", path], stdout=subprocess.PIPE,
+                             stderr=subprocess.STDOUT, timeout=SOON, check=False)
+        wrong = [line for line in ran.stdout.decode().splitlines() if "flowloom.service" in line]
+        checks.equal([], wrong, "systemd's opinion of the unit")
+    page = (TREE / "docs" / "operations.md").read_text(encoding="utf-8")
+    writers = re.search(r"known are: (.*)", flowloom("read", SAMPLE, "--write", "x").err)[1]
+    for writer in writers.split(", "):
+        checks.that(re.search(rf"^\| `{writer}[`=]", page, re.MULTILINE),
+                    f"the page has the writer {writer}")
+
+
 def check_users(checks, flowloom):
     ran = flowloom("read", SAMPLE, "--user", "no-such-user")
     checks.that(ran.status == 1 and "there is no user" in ran.err, f"an unknown user: {ran.err!r}")
@@ -168,10 +239,14 @@ def main():
         check_notifications(checks, flowloom, f"@flowloom-test-{os.getpid()}")
         check_watchdog(checks, flowloom, folder)
         check_users(checks, flowloom)
+        check_files(checks, flowloom, folder)
         check_privileges(checks, flowloom, folder, ("--sandbox",), os.geteuid())
         if ROOT:
             nobody = pwd.getpwnam("nobody").pw_uid
             check_privileges(checks, flowloom, folder, ("--user", "nobody"), nobody)
+        check_live(checks, flowloom, folder, ("--sandbox",))
+        if ROOT:
+            check_live(checks, flowloom, folder, ("--user", "nobody"))
         check_landlock(checks, flowloom, folder)
     checks.finish()
 
