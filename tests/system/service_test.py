@@ -211,8 +211,9 @@ def check_files(checks, flowloom, folder):
     if shutil.which("systemd-analyze"):
         path = folder / "flowloom.service"
         path.write_text(unit.replace("@bindir@/flowloom", flowloom.path), encoding="utf-8")
-        ran = subprocess.run(["systemd-analyze", "--man=no", "verify", path], stdout=subprocess.PIPE,
-                             stderr=subprocess.STDOUT, timeout=SOON, check=False)
+        ran = subprocess.run(["systemd-analyze", "--man=no", "verify", path],
+                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=SOON,
+                             check=False)
         wrong = [line for line in ran.stdout.decode().splitlines() if "flowloom.service" in line]
         checks.equal([], wrong, "systemd's opinion of the unit")
     page = (TREE / "docs" / "operations.md").read_text(encoding="utf-8")
