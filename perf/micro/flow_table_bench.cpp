@@ -32,7 +32,7 @@ FlowKey key_of(std::uint32_t n) {
                                   static_cast<std::uint8_t>(n >> 8), static_cast<std::uint8_t>(n)};
   const std::uint8_t server[4] = {172, 16, 0, 1};
   const auto port = static_cast<std::uint16_t>(1024 + (n >> 24));
-  return {IpAddress::v4(client), IpAddress::v4(server), port, 443, 0};
+  return {IpAddress::v4(client), IpAddress::v4(server), FlowKey::rest_of(port, 443, 0)};
 }
 
 struct Query {
