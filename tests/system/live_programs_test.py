@@ -3,7 +3,7 @@
 IPv6, more than a thousand connections. What the programs say they sent and received is the truth,
 byte by byte; nothing may be dropped.
 
-usage: live_programs_test.py FLOWLOOM GENERATOR
+usage: live_programs_test.py FLOWLOOM
 """
 import collections
 import hashlib

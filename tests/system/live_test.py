@@ -2,7 +2,7 @@
 """flowloom live on real interfaces: virtual links between two network namespaces, real sockets at
 both ends. What the programs sent is the truth.
 
-usage: live_test.py FLOWLOOM GENERATOR
+usage: live_test.py FLOWLOOM
 """
 import hashlib
 import json
