@@ -110,6 +110,26 @@ TEST(StatsTest, HasTheKeysOfTheContractInOrder) {
   EXPECT_STREQ("No \"space\"\n", json["writers"]["flows"]["error"].GetString());
 }
 
+TEST(StatsTest, WhatOnlyLiveRunsHaveIsAbsentElsewhere) {
+  LedgerSnapshot ledger = example_ledger();
+  rapidjson::Document offline;
+  offline.Parse(format_stats(ledger).c_str());
+  EXPECT_FALSE(offline["packets"].HasMember("interfaces"));
+  EXPECT_FALSE(offline.HasMember("shed"));
+
+  ledger.interfaces = {{"tap0", 7, 0}, {"tap1", 3, 2}};
+  ledger.shed = {.bytes = 11, .records = 12, .packets = 13, .probes = 14};
+  rapidjson::Document live;
+  live.Parse(format_stats(ledger).c_str());
+  ASSERT_FALSE(live.HasParseError());
+  EXPECT_EQ(7u, live["packets"]["interfaces"]["tap0"]["received"].GetUint64());
+  EXPECT_EQ(2u, live["packets"]["interfaces"]["tap1"]["missed"].GetUint64());
+  EXPECT_EQ(11u, live["shed"]["bytes"].GetUint64());
+  EXPECT_EQ(12u, live["shed"]["records"].GetUint64());
+  EXPECT_EQ(13u, live["shed"]["packets"].GetUint64());
+  EXPECT_EQ(14u, live["shed"]["probes"].GetUint64());
+}
+
 TEST(StatsTest, FileAppearsWhole) {
   TempFolder temp;
   write_file(temp / "stats.json", "old");
