@@ -1,11 +1,12 @@
-// What happens now, on one line: rates, connections, losses. For a terminal and the service
-// manager.
+// What happens now, on one line: rates, connections, losses, how busy the threads are, and what is
+// about to be full. For a terminal and the service manager.
 #pragma once
 
 #include "observe/live_status.hpp"
 
 #include <chrono>
 #include <string>
+#include <vector>
 
 namespace flowloom {
 
@@ -23,10 +24,13 @@ class StatusLine {
     std::chrono::nanoseconds elapsed{};
     std::uint64_t packets = 0;
     std::uint64_t payload = 0;
+    std::vector<std::chrono::nanoseconds> idle{};  ///< by thread
   };
   void measure(const LiveStatus& status);
+  void measure_loads(const Moment& now);
 
   Moment before_;
+  std::string loads_;  ///< "load 3/97 %"
   double packets_per_second_ = 0;
   double bits_per_second_ = 0;
 };

@@ -3,6 +3,7 @@
 #include "observe/live_status.hpp"
 #include "observe/metrics.hpp"
 #include "observe/metrics_server.hpp"
+#include "observe/status_line.hpp"
 #include "observe/status_log.hpp"
 #include "observe/status_record.hpp"
 
@@ -145,6 +146,33 @@ TEST(StatusRecord, IsOneObjectOnOneLine) {
   EXPECT_EQ(2.0, thread["silent"].GetDouble());
   EXPECT_EQ(1u, thread["levels"].MemberCount());
   EXPECT_EQ(5000u, thread["levels"]["connections"]["capacity"].GetUint64());
+}
+
+TEST(StatusLine, RatesLoadsAndWhatIsFull) {
+  StatusLine line;
+  LiveStatus status;
+  status.threads.resize(2);
+  EXPECT_EQ("0 pps  0 bit/s  0 connections, 0 open  missed 0  dropped 0", line.text(status));
+  status.elapsed = 2s;  // from here on there is something to compare with
+  EXPECT_EQ("0 pps  0 bit/s  0 connections, 0 open  missed 0  dropped 0", line.text(status));
+  status.elapsed = 4s;
+  status.ledger.packets_received = 25'000;
+  status.ledger.payload_seen = 1'000'000;
+  status.ledger.connections_created = 7;
+  status.ledger.packets_missed = 3;
+  status.ledger.shed.records = 2;
+  status.ledger.writers.resize(2);
+  status.ledger.writers[1].dropped = 4;
+  status.connections_open = 5;
+  status.threads[0].report.idle = 500ms;
+  status.threads[1].report.idle = 3s;  // asked a little later
+  status.threads[1].report.level(Resource::Connections) = {40, 100};
+  EXPECT_EQ("12.5 kpps  4.00 Mbit/s  7 connections, 5 open  missed 3  dropped 6  load 75/0 %",
+            line.text(status));
+  status.threads[0].report.level(Resource::ExportBytes) = {83, 100};
+  EXPECT_EQ("12.5 kpps  4.00 Mbit/s  7 connections, 5 open  missed 3  dropped 6  load 75/0 %"
+            "  export_bytes 83 %",
+            line.text(status));
 }
 
 TEST(StatusLog, WritesWhenItIsDueAndNeverToCatchUp) {
