@@ -1,6 +1,7 @@
 #include "observers.hpp"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <cstdio>
@@ -24,6 +25,7 @@ constexpr std::chrono::seconds kServiceInterval{2};
 Observers::Observers(const CommonOptions& options, const Run& run)
     : run_(run),
       pace_(options.pace),
+      on_terminal_(isatty(STDERR_FILENO) == 1),
       bar_(options.quiet ? ProgressBar::When::Never : ProgressBar::When::OnTerminal) {
   if (run_.writer != nullptr) run_.writer->statuses().ask();
   if (options.stats_interval > 0) open_log(options);
@@ -79,13 +81,12 @@ void Observers::look(const RunStatus& status, const InputExtent& extent) {
     bar_.clear();
     std::fputs(format_summary(live->ledger, elapsed().count()).c_str(), stderr);
   }
-  if (log_) {
-    if (const unsigned asked = rotations_asked(); asked != rotations_done_) {
-      rotations_done_ = asked;
-      log_->rotate();
-    }
-    log_->look(*live);
+  if (const unsigned asked = rotations_asked(); asked != hangups_seen_) {
+    hangups_seen_ = asked;
+    terminal_is_gone_ = on_terminal_ && isatty(STDERR_FILENO) != 1;
+    if (log_) log_->rotate();
   }
+  if (log_) log_->look(*live);
   tell_service(*live);
   bar_.show(*live, extent);
 }

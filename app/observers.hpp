@@ -34,6 +34,8 @@ class Observers {
 
   /// Several times a second.
   void look(const RunStatus& status, const InputExtent& extent);
+  /// Whether the terminal that the run was started on hung up: its SIGHUP asks for the end.
+  [[nodiscard]] bool terminal_is_gone() const { return terminal_is_gone_; }
   /// The run is over; adds what a writer of its own did.
   void finish(LedgerSnapshot& ledger);
   [[nodiscard]] std::chrono::duration<double> elapsed() const { return Clock::now() - start_; }
@@ -47,12 +49,14 @@ class Observers {
   const Run run_;
   const Pace pace_;
   const Clock::time_point start_ = Clock::now();
+  const bool on_terminal_;
+  bool terminal_is_gone_ = false;
   ProgressBar bar_;
   StatusLine service_line_;
   Clock::time_point service_told_;
   enum class Service : std::uint8_t { Starting, Ready, Stopping } service_ = Service::Starting;
   unsigned statistics_printed_ = 0;
-  unsigned rotations_done_ = 0;
+  unsigned hangups_seen_ = 0;
   std::vector<WriterStatus> writers_;  ///< as they said last
   std::optional<StatusLog> log_;
   std::optional<MetricsServer> metrics_;

@@ -126,8 +126,8 @@ ExitStatus Session::run(std::vector<PacketSource*> sources, Launcher& launcher,
                                  .reserved_bytes = engine.reserved_bytes()});
   constexpr std::chrono::milliseconds kTick{100};
   engine.run(confined ? *confined : launcher, kTick, [&](const RunStatus& status) {
-    if (interrupts() > 0) stop_ ? stop_() : engine.stop();
     observers.look(status, extent());
+    if (interrupts() > 0 || observers.terminal_is_gone()) stop_ ? stop_() : engine.stop();
   });
   LedgerSnapshot ledger = final_ledger(engine, sources);
   observers.finish(ledger);

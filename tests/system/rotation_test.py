@@ -3,7 +3,9 @@
 together hold the records of a run without rotation, byte for byte, each once and in order.
 usage: rotation_test.py FLOWLOOM
 """
+import os
 import pathlib
+import pty
 import signal
 import subprocess
 import sys
@@ -200,6 +202,29 @@ def check_other_signals(checks, flowloom, folder):
     checks.equal((0, 2), (process.returncode, out.count(b"[+]")), "SIGHUP without -o ends in order")
 
 
+def check_closed_terminal(checks, flowloom, folder):
+    """The terminal goes: a run that was started on it ends in order, although it has files."""
+    out, fifo = pathlib.Path(fresh(folder / "closed")), folder / "fifo"
+    os.mkfifo(fifo)
+    child, terminal = pty.fork()
+    if child == 0:
+        os.execv(flowloom.path, [flowloom.path, "read", str(fifo), "-o", str(out)])
+    with open(fifo, "wb") as pipe:
+        pipe.write(PCAP_HEADER)
+        for talk in make_talks(3):
+            pipe.write(b"".join(record for _, record in talk.packets))
+        pipe.flush()
+        checks.that(wait_for((out / "flows.jsonl").exists), "on a terminal: it started")
+        text = b""
+        deadline = time.monotonic() + SOON
+        while b"3 connections" not in text and time.monotonic() < deadline:
+            text += os.read(terminal, 4096)
+        os.close(terminal)
+        checks.that(wait_for((out / "stats.json").exists), "a closed terminal: it ends in order")
+    os.waitpid(child, 0)
+    checks.equal(3, all_records(out).count(b"\n"), "a closed terminal: records")
+
+
 def main():
     flowloom = Command(sys.argv[1])
     checks = Checks()
@@ -210,6 +235,7 @@ def main():
         check_limits(checks, flowloom, folder)
         check_logrotate(checks, flowloom, folder)
         check_other_signals(checks, flowloom, folder)
+        check_closed_terminal(checks, flowloom, folder)
     checks.finish()
 
 
