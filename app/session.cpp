@@ -1,8 +1,10 @@
 #include "session.hpp"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
 #include <cstdio>
 #include <filesystem>
@@ -148,17 +150,32 @@ std::vector<std::string> Session::writable_folders() const {
   return folders;
 }
 
+/// Gives the user what he is going to write to; one sentence where that fails.
+std::string Session::hand_over(const HostUser& user) const {
+  if (options_.user.empty() || geteuid() != 0) return "";
+  const auto failed = [&](const std::string& path, int error) {
+    return fmt::format("{} cannot be given to the user {}: {}", path, options_.user,
+                       describe_errno(error));
+  };
+  if (folder_) {
+    if (const int error = folder_->give_to(user.uid, user.gid); error != 0) {
+      return failed(folder_->path(), error);
+    }
+  }
+  const std::string& spool = options_.couchdb_spool;
+  if (options_.write.find("couchdb") != std::string::npos && !spool.empty() &&
+      chown(spool.c_str(), user.uid, user.gid) != 0) {
+    return failed(spool, errno);
+  }
+  return "";
+}
+
 /// After everything is open, before anything hostile is looked at. One sentence where it fails.
 std::string Session::give_up_privileges() {
   if (options_.user.empty() && !options_.sandbox) return "";
   HostUser user;
   if (!options_.user.empty()) (void)find_user(options_.user, user);  // check_options() has seen it
-  int error = 0;
-  if (!options_.user.empty() && folder_) error = folder_->give_to(user.uid, user.gid);
-  if (error != 0) {
-    return fmt::format("{} cannot be given to the user {}: {}", folder_->path(), options_.user,
-                       describe_errno(error));
-  }
+  if (std::string wrong = hand_over(user); !wrong.empty()) return wrong;
   // A server is found by files that may be anywhere; a recording may be anywhere itself.
   const bool everything =
       options_.pace == Pace::Stored || options_.write.find("couchdb") != std::string::npos;
@@ -167,7 +184,7 @@ std::string Session::give_up_privileges() {
   if (!confinement_->keeps_to_folders()) {
     say("this kernel has no Landlock: the run is not kept to its output folder");
   }
-  if (!options_.user.empty()) error = Confinement::become(user);
+  int error = options_.user.empty() ? 0 : Confinement::become(user);
   if (error == 0) error = confinement_->confine_thread();
   return error == 0 ? "" : fmt::format("privileges cannot be given up: {}", describe_errno(error));
 }

@@ -48,6 +48,7 @@ class Session {
 
  private:
   [[nodiscard]] std::string give_up_privileges();
+  [[nodiscard]] std::string hand_over(const HostUser& user) const;
   [[nodiscard]] std::vector<std::string> writable_folders() const;
   [[nodiscard]] LedgerSnapshot final_ledger(const Engine& engine,
                                             const std::vector<PacketSource*>& sources) const;

@@ -24,6 +24,10 @@ void SinkWriter::write(std::vector<StreamMessage*>& messages, WriterInlet& inlet
 }
 
 void SinkWriter::tend() {
+  if (!started_) {
+    started_ = true;
+    pipeline_.start();
+  }
   if (const unsigned asked = rotations_asked(); asked != rotations_done_) {
     rotations_done_ = asked;
     pipeline_.rotate();

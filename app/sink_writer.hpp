@@ -30,6 +30,7 @@ class SinkWriter final : public MessageWriter, MessageOwner {
 
   WriterPipeline& pipeline_;
   Duration rotate_every_{};  ///< of this machine's clock; 0: never
+  bool started_ = false;
   unsigned rotations_done_ = 0;
   WriterInlet* inlet_ = nullptr;
   StatusBox statuses_;

@@ -28,6 +28,7 @@ class CouchdbSink final : public Sink {
   CouchdbSink(Descriptor folder, const CouchdbSettings& settings);
 
   [[nodiscard]] SinkNeeds needs() const override;
+  void start() override { spool_.start(); }
   void consume(StreamEvent& event) override;
   void flush() override;
   void finish() override;

@@ -43,11 +43,16 @@ CouchdbSpool::CouchdbSpool(Descriptor folder, Settings settings)
     : folder_(std::move(folder)), settings_(std::move(settings)), client_(settings_.url) {
   list_folder();
   pause_ = settings_.first_pause;
-  sender_ = std::thread([this] { run(); });
 }
 
 CouchdbSpool::~CouchdbSpool() {
   if (sender_.joinable()) finish();
+}
+
+void CouchdbSpool::start() {
+  if (started_) return;
+  started_ = true;
+  sender_ = std::thread([this] { run(); });
 }
 
 void CouchdbSpool::list_folder() {
@@ -77,6 +82,7 @@ int CouchdbSpool::write(const std::string& name, std::string_view lines, int fla
 }
 
 int CouchdbSpool::add(std::string_view lines) {
+  start();
   std::unique_lock lock(mutex_);
   const std::string name = batch_name(next_number_++);
   lock.unlock();
@@ -97,6 +103,7 @@ int CouchdbSpool::add(std::string_view lines) {
 }
 
 CouchdbSpool::Counts CouchdbSpool::finish() {
+  start();
   {
     const std::lock_guard lock(mutex_);
     finishing_ = true;

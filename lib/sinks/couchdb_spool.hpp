@@ -32,10 +32,13 @@ class CouchdbSpool {
     std::string why;             ///< the last thing that went wrong
   };
 
-  /// Takes over the batches that it finds. `folder` is open.
+  /// Takes over the batches that it finds; sends nothing yet. `folder` is open.
   CouchdbSpool(Descriptor folder, Settings settings);
   ~CouchdbSpool();
 
+  /// Starts the sender, once; as late as the first batch where nobody asked before. It may do what
+  /// the calling thread may.
+  void start();
   /// Adds a batch; an errno value where it could not be written.
   int add(std::string_view lines);
   /// Waits until everything is delivered, or the server is given up. Nothing may be added after.
@@ -67,6 +70,7 @@ class CouchdbSpool {
   bool hopeless_ = false;
   std::chrono::milliseconds pause_{};
   std::thread sender_;
+  bool started_ = false;  ///< of the one who adds
 };
 
 }  // namespace flowloom

@@ -66,6 +66,9 @@ class Sink {
  public:
   virtual ~Sink() = default;
   [[nodiscard]] virtual SinkNeeds needs() const { return {}; }
+  /// Before anything else, on the writer core: threads of a sink begin here. The one that made the
+  /// sink may own more than the writer core is to own.
+  virtual void start() {}
   virtual void consume(StreamEvent& event) = 0;
   /// A connection that looks like a probe of a port scan; `event` has its record and no bytes.
   virtual void consume_probe(StreamEvent& event) { (void)event; }

@@ -92,6 +92,10 @@ void WriterPipeline::keep_lists(const StreamMessage& message) {
   }
 }
 
+void WriterPipeline::start() {
+  for (const auto& sink : sinks_) sink->start();
+}
+
 void WriterPipeline::flush() {
   for (const auto& sink : sinks_) sink->flush();
 }

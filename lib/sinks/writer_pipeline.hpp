@@ -26,6 +26,8 @@ class WriterPipeline {
  public:
   WriterPipeline(std::vector<std::unique_ptr<Sink>> sinks, const HeavySettings& settings);
 
+  /// On the thread that will call consume(), before it does.
+  void start();
   /// Returns when every sink has seen every message and `owner` has all of them back.
   void consume(std::span<StreamMessage* const> batch, MessageOwner& owner);
   /// Nothing to do for a while: buffered output goes out.
