@@ -110,17 +110,17 @@ std::vector<Field> fields_of(const BenchRequest& request, std::span<const BenchF
       {"ns_per_packet", sums.engine.wall_ns_per_packet()},
       {"cpu_ns_per_packet", sums.engine.cpu_ns_per_packet()}};
   if (sums.engine.cycles > 0) {
-    fields.push_back({"cycles_per_packet", static_cast<double>(sums.engine.cycles) /
-                                               static_cast<double>(sums.engine.packets)});
+    fields.emplace_back("cycles_per_packet", static_cast<double>(sums.engine.cycles) /
+                                                 static_cast<double>(sums.engine.packets));
   }
-  fields.push_back({"floor_ns_per_packet", floor});
-  fields.push_back({"floor_ratio", floor > 0 ? sums.engine.wall_ns_per_packet() / floor : 0});
-  fields.push_back({"stages", stages_of(sums)});
-  fields.push_back({"disturbed_passes", sums.disturbed_passes});
-  fields.push_back({"reserved_bytes", std::uint64_t{sums.reserved_bytes}});
-  fields.push_back({"ledger_balanced", sums.balanced});
-  fields.push_back({"delivered_bytes", sums.delivered_bytes});
-  fields.push_back({"expected_bytes", sums.expected_bytes});
+  fields.emplace_back("floor_ns_per_packet", floor);
+  fields.emplace_back("floor_ratio", floor > 0 ? sums.engine.wall_ns_per_packet() / floor : 0);
+  fields.emplace_back("stages", stages_of(sums));
+  fields.emplace_back("disturbed_passes", sums.disturbed_passes);
+  fields.emplace_back("reserved_bytes", std::uint64_t{sums.reserved_bytes});
+  fields.emplace_back("ledger_balanced", sums.balanced);
+  fields.emplace_back("delivered_bytes", sums.delivered_bytes);
+  fields.emplace_back("expected_bytes", sums.expected_bytes);
   return fields;
 }
 

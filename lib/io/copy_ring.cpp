@@ -31,7 +31,7 @@ std::uint8_t* CopyRing::copy(const void* bytes, std::size_t size) {
   FLOWLOOM_DCHECK(has_room() && rounded(size) <= largest_);
   if (head_ >= tail_ && memory_.bytes() - head_ < rounded(size)) head_ = 0;
   auto* const to = reinterpret_cast<std::uint8_t*>(memory_.data()) + head_;
-  std::memcpy(to, bytes, size);
+  if (size > 0) std::memcpy(to, bytes, size);  // of no bytes the place may be nullptr
   head_ += rounded(size);
   return to;
 }

@@ -185,7 +185,8 @@ bool CouchdbSpool::deliver(const std::string& name) {
     }
   }
   const std::string lines = read(name);
-  CouchdbClient::Reply reply{.outcome = Outcome::Stored};
+  CouchdbClient::Reply reply;
+  reply.outcome = Outcome::Stored;
   if (!lines.empty()) reply = client_.send(lines);
   if (!reply.why.empty()) note(reply.why);
   switch (reply.outcome) {
