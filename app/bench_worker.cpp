@@ -4,11 +4,11 @@
 #include <time.h>
 
 #include <algorithm>
-#include <utility>
 
 #include "base/bytes.hpp"
 #include "net/five_tuple.hpp"
 #include "net/tcp_checksum.hpp"
+#include "pipeline/burst_pair.hpp"
 
 namespace flowloom {
 
@@ -71,30 +71,24 @@ void BenchWorker::decode_burst() {
   }
 }
 
-void BenchWorker::complete(Burst& burst) {
-  if (burst.size == 0) return;
-  shard_.track(burst);
-  front_.release(burst.packets[burst.size - 1].number);
-  feed_.source().release(burst);
-  burst.size = 0;
-}
-
-// As Engine::run_to_completion() does it, two bursts under way.
+// As Engine::run_to_completion() does it.
 void BenchWorker::run_engine(std::size_t packets) {
-  Burst* fresh = &burst_;
-  Burst* ready = &second_burst_;
+  BurstPair bursts;
+  const auto complete = [this](Burst& burst) {
+    shard_.track(burst);
+    front_.release(burst.packets[burst.size - 1].number);
+    feed_.source().release(burst);
+  };
   while (packets > 0) {
-    fresh->limit = static_cast<std::uint32_t>(std::min<std::size_t>(packets, kBurstMax));
-    if (feed_.source().receive(*fresh) == SourceState::End) break;
-    packets -= fresh->size;
-    for (std::uint32_t i = 0; i < fresh->size; ++i) fresh->packets[i].verdict = Verdict::Tcp;
-    front_.run(*fresh);
-    shard_.prefetch_table(*fresh);
-    complete(*ready);
-    shard_.prefetch_connections(*fresh);
-    std::swap(fresh, ready);
+    Burst& fresh = bursts.fresh();
+    fresh.limit = static_cast<std::uint32_t>(std::min<std::size_t>(packets, kBurstMax));
+    if (feed_.source().receive(fresh) == SourceState::End) break;
+    packets -= fresh.size;
+    for (std::uint32_t i = 0; i < fresh.size; ++i) fresh.packets[i].verdict = Verdict::Tcp;
+    front_.run(fresh);
+    bursts.advance(shard_, complete);
   }
-  complete(*ready);
+  bursts.advance(shard_, complete);
 }
 
 template <class Work>

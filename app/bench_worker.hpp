@@ -84,7 +84,6 @@ class BenchWorker {
   void measure_chunk(std::size_t packets, const ChunkContent& content, const CycleCounter& cycles);
   void measure_stages(std::size_t packets, const CycleCounter& cycles);
   void decode_burst();
-  void complete(Burst& burst);
   void run_engine(std::size_t packets);
 
   BenchFeed& feed_;
@@ -94,7 +93,6 @@ class BenchWorker {
   CountingConsumer consumer_;
   Shard shard_;
   Burst burst_;
-  Burst second_burst_;
   std::uint64_t sink_ = 0;  // what passes compute, so that it has to be computed
   BenchFigures figures_;
 };

@@ -29,6 +29,13 @@ struct SourceStats {
   std::uint64_t missed = 0;          ///< lost before flowloom could read them (NIC, kernel)
   std::uint64_t bad_timestamps = 0;  ///< stamps that the clock did not follow
   std::vector<InterfaceCount> inputs{};  ///< where a source counts its interfaces one by one
+
+  SourceStats& operator+=(const SourceStats& other) {
+    missed += other.missed;
+    bad_timestamps += other.bad_timestamps;
+    inputs.insert(inputs.end(), other.inputs.begin(), other.inputs.end());
+    return *this;
+  }
 };
 
 /// Hands over frames in bursts. The frames of a burst stay valid until release(); bursts are

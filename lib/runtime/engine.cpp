@@ -1,9 +1,9 @@
 #include "runtime/engine.hpp"
 
 #include <algorithm>
-#include <array>
 
 #include "base/check.hpp"
+#include "pipeline/burst_pair.hpp"
 #include "pipeline/front_settings.hpp"
 #include "tcp/page_window.hpp"
 
@@ -140,7 +140,6 @@ void Engine::complete(Burst& burst, unsigned index) {
   sources_[index]->release(burst);
   worker.last_number = last.number;
   worker.consumer().on_watermark({last.clock, last.number, 0});
-  burst.size = 0;
 }
 
 /// Answers the control thread. Preconditions: on the worker's thread, which was asked.
@@ -207,37 +206,25 @@ void Engine::gather(RunStatus& status) {
       box.ask();
     }
     status.ledger += thread.report.ledger;
-    status.source.missed += thread.report.source.missed;
-    status.source.bad_timestamps += thread.report.source.bad_timestamps;
-    const std::vector<InterfaceCount>& inputs = thread.report.source.inputs;
-    status.source.inputs.insert(status.source.inputs.end(), inputs.begin(), inputs.end());
+    status.source += thread.report.source;
     status.shed += thread.report.shed;
   }
 }
 
-// Two bursts are under way: what the next one needs is fetched while this one is tracked, and while
-// the one after it is received.
 void Engine::run_to_completion(unsigned index) {
   Worker& worker = *workers_[index];
-  std::array<Burst, 2> bursts;
-  for (Burst& burst : bursts) burst.limit = settings_.burst;
-  unsigned next = 0;
+  BurstPair bursts;
+  const auto complete_one = [&](Burst& burst) { complete(burst, index); };
   Backoff backoff(settings_.longest_sleep);
   while (!stop_.load(std::memory_order_relaxed)) {
     if (worker.box.wanted()) tell_worker(worker, index);
-    Burst& fresh = bursts[next];
-    Burst& ready = bursts[1 - next];
-    const SourceState state = sources_[index]->receive(fresh);
-    if (state == SourceState::Packets) {
-      prepare(fresh, index);
-      worker.shard.prefetch_table(fresh);
-    }
-    const bool idle = ready.size == 0;
-    if (!idle) complete(ready, index);
+    bursts.fresh().limit = settings_.burst;
+    const SourceState state = sources_[index]->receive(bursts.fresh());
+    const bool idle = bursts.idle();
+    if (state == SourceState::Packets) prepare(bursts.fresh(), index);
+    bursts.advance(worker.shard, complete_one);
     if (state == SourceState::End) break;
     if (state == SourceState::Packets) {
-      worker.shard.prefetch_connections(fresh);
-      next = 1 - next;
       backoff.reset();
       worker.meter.busy();
     } else if (idle) {
@@ -246,9 +233,7 @@ void Engine::run_to_completion(unsigned index) {
       backoff.wait();
     }
   }
-  for (Burst& burst : bursts) {
-    if (burst.size > 0) complete(burst, index);
-  }
+  bursts.advance(worker.shard, complete_one);  // of one that was stopped
   end_input(*receivers_[index]);
   worker.finish();
 }
