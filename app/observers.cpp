@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <stdexcept>
+#include <utility>
 
 #include "host/signals.hpp"
 #include "observe/summary.hpp"
@@ -48,28 +49,29 @@ void Observers::open_log(const CommonOptions& options) {
                    std::chrono::duration<double>(options.stats_interval)));
 }
 
+/// The run at this moment, but for its threads.
+std::shared_ptr<LiveStatus> Observers::moment(LedgerSnapshot ledger) const {
+  auto live = std::make_shared<LiveStatus>();
+  live->ledger = std::move(ledger);
+  live->reserved_bytes = run_.reserved_bytes;
+  live->at = Clock::now();
+  live->elapsed = live->at - start_;
+  return live;
+}
+
 std::shared_ptr<LiveStatus> Observers::make_status(const RunStatus& status) {
   if (run_.writer != nullptr && run_.writer->statuses().answered()) {
     writers_ = run_.writer->statuses().report();
     run_.writer->statuses().ask();
   }
-  auto live = std::make_shared<LiveStatus>();
-  live->ledger = snapshot_of(status.ledger);
-  live->ledger.packets_missed = status.source.missed;
-  live->ledger.bad_timestamps = status.source.bad_timestamps;
-  for (const InterfaceCount& input : status.source.inputs) {
-    live->ledger.interfaces.push_back({input.name, input.received, input.missed});
-  }
-  live->ledger.shed = status.shed;
+  std::shared_ptr<LiveStatus> live =
+      moment(snapshot_of(status.ledger, status.source, status.shed));
   live->ledger.writers = writers_;
   live->threads = status.threads;
   for (const ThreadStatus& thread : live->threads) {
     constexpr auto kConnections = static_cast<std::size_t>(Resource::Connections);
     live->connections_open += thread.report.levels[kConnections].used;
   }
-  live->reserved_bytes = run_.reserved_bytes;
-  live->at = Clock::now();
-  live->elapsed = live->at - start_;
   return live;
 }
 
@@ -119,11 +121,7 @@ void Observers::tell_service(const LiveStatus& status) {
 
 void Observers::finish(LedgerSnapshot& ledger) {
   bar_.clear();
-  auto live = std::make_shared<LiveStatus>();
-  live->ledger = ledger;
-  live->reserved_bytes = run_.reserved_bytes;
-  live->at = Clock::now();
-  live->elapsed = live->at - start_;
+  const std::shared_ptr<const LiveStatus> live = moment(ledger);
   run_.board->publish(live);
   if (!log_) return;
   log_->finish(*live);

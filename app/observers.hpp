@@ -42,6 +42,7 @@ class Observers {
 
  private:
   using Clock = std::chrono::steady_clock;
+  [[nodiscard]] std::shared_ptr<LiveStatus> moment(LedgerSnapshot ledger) const;
   [[nodiscard]] std::shared_ptr<LiveStatus> make_status(const RunStatus& status);
   void open_log(const CommonOptions& options);
   void tell_service(const LiveStatus& status);

@@ -191,16 +191,9 @@ std::string Session::give_up_privileges() {
 
 LedgerSnapshot Session::final_ledger(const Engine& engine,
                                      const std::vector<PacketSource*>& sources) const {
-  LedgerSnapshot snapshot = snapshot_of(engine.ledger());
-  for (const PacketSource* source : sources) {
-    const SourceStats stats = source->stats();
-    snapshot.packets_missed += stats.missed;
-    snapshot.bad_timestamps += stats.bad_timestamps;
-    for (const InterfaceCount& input : stats.inputs) {
-      snapshot.interfaces.push_back({input.name, input.received, input.missed});
-    }
-  }
-  snapshot.shed = engine.shed();
+  SourceStats stats;
+  for (const PacketSource* source : sources) stats += source->stats();
+  LedgerSnapshot snapshot = snapshot_of(engine.ledger(), stats, engine.shed());
   if (pipeline_) snapshot.writers = pipeline_->statuses();
   return snapshot;
 }

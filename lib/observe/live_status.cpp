@@ -37,7 +37,8 @@ std::vector<NamedCount> named_counts(const Ledger& ledger) {
 
 }  // namespace
 
-LedgerSnapshot snapshot_of(const Ledger& ledger) {
+LedgerSnapshot snapshot_of(const Ledger& ledger, const SourceStats& source,
+                           const ShedCounts& shed) {
   LedgerSnapshot s;
   s.packets_received = ledger.received;
   s.verdicts = ledger.verdicts;
@@ -49,6 +50,12 @@ LedgerSnapshot snapshot_of(const Ledger& ledger) {
   for (std::size_t i = 0; i < kLimitNames.size(); ++i) {
     if (ledger.limits[i]) s.limits.emplace_back(kLimitNames[i]);
   }
+  s.packets_missed = source.missed;
+  s.bad_timestamps = source.bad_timestamps;
+  for (const InterfaceCount& input : source.inputs) {
+    s.interfaces.push_back({input.name, input.received, input.missed});
+  }
+  s.shed = shed;
   return s;
 }
 

@@ -13,8 +13,14 @@
 
 namespace flowloom {
 
-/// The counts of a ledger under the names they have in stats.json.
-LedgerSnapshot snapshot_of(const Ledger& ledger);
+/// The counts of a ledger, and of what stands beside it, under the names they have in stats.json.
+LedgerSnapshot snapshot_of(const Ledger& ledger, const SourceStats& source,
+                           const ShedCounts& shed);
+
+/// For people and for Prometheus.
+inline double seconds_of(std::chrono::nanoseconds time) {
+  return std::chrono::duration<double>(time).count();
+}
 
 /// A moment of a run, from what its threads told.
 struct LiveStatus {

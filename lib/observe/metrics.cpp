@@ -64,10 +64,6 @@ class Families {
   std::vector<MetricFamily> families_;
 };
 
-double seconds_of(std::chrono::nanoseconds time) {
-  return std::chrono::duration<double>(time).count();
-}
-
 void add_ledger(Families& families, const LedgerSnapshot& ledger) {
   families.count(Metric::Received, ledger.packets_received);
   families.count(Metric::Missed, ledger.packets_missed);

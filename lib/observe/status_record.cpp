@@ -12,10 +12,6 @@
 namespace flowloom {
 namespace {
 
-double seconds_of(std::chrono::nanoseconds time) {
-  return std::chrono::duration<double>(time).count();
-}
-
 void write_thread(fmt::memory_buffer& out, const ThreadStatus& thread,
                   std::chrono::steady_clock::time_point now) {
   const auto to = std::back_inserter(out);

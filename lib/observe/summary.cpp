@@ -6,6 +6,20 @@
 #include <algorithm>
 
 namespace flowloom {
+namespace {
+
+/// "3 tcp, 1 udp": what there is of each, or "none".
+template <class Counts, class Names>
+std::string listed(const Counts& counts, const Names& names) {
+  std::string list;
+  for (std::size_t i = 0; i < counts.size(); ++i) {
+    if (counts[i] == 0) continue;
+    list += fmt::format("{}{} {}", list.empty() ? "" : ", ", counts[i], names[i]);
+  }
+  return list.empty() ? "none" : list;
+}
+
+}  // namespace
 
 std::string format_summary(const LedgerSnapshot& s, double seconds) {
   std::string text;
@@ -13,21 +27,9 @@ std::string format_summary(const LedgerSnapshot& s, double seconds) {
   const auto row = [&text](const char* name, const std::string& value) {
     text += fmt::format("{:<12}{}\n", name, value);
   };
-  std::string verdicts;
-  for (std::size_t i = 0; i < s.verdicts.size(); ++i) {
-    if (s.verdicts[i] == 0) continue;
-    verdicts += fmt::format("{}{} {}", verdicts.empty() ? "" : ", ", s.verdicts[i],
-                            kVerdictNames[i]);
-  }
-  row("packets", fmt::format("{} ({})", s.packets_received, verdicts.empty() ? "none" : verdicts));
-  std::string closed;
-  for (std::size_t i = 0; i < s.connections_closed.size(); ++i) {
-    if (s.connections_closed[i] == 0) continue;
-    closed += fmt::format("{}{} {}", closed.empty() ? "" : ", ", s.connections_closed[i],
-                          kCloseReasonNames[i]);
-  }
-  row("connections",
-      fmt::format("{} ({})", s.connections_created, closed.empty() ? "none" : closed));
+  row("packets", fmt::format("{} ({})", s.packets_received, listed(s.verdicts, kVerdictNames)));
+  row("connections", fmt::format("{} ({})", s.connections_created,
+                                 listed(s.connections_closed, kCloseReasonNames)));
   row("payload", fmt::format("{} bytes seen, {} delivered, {} repeated", s.payload_seen,
                              fate(Fate::Delivered), fate(Fate::Duplicate)));
   for (const WriterStatus& w : s.writers) {
