@@ -297,18 +297,23 @@ def defragment_inputs():
     return inputs
 
 
-def generated_inputs(generator):
-    """Three conversations a piece by the capture generator, with what the seed brings."""
-    found = {}
+def generated_records(generator):
+    """(seed, records) of captures by the generator, each of three conversations."""
     with tempfile.TemporaryDirectory() as folder:
         for seed in range(1, GENERATED + 1):
             path = pathlib.Path(folder) / "random.pcap"
             subprocess.run([generator, "random", path, "--connections", "3", "--size", "0.05",
                             "--seed", str(seed)], check=True, stdout=subprocess.DEVNULL)
-            frames = [raw(frame) for _, _, frame in mutate_captures.records_of(path)
-                      if len(frame) < 400]
-            found[f"random-{seed}"] = settings(seed, d=seed, fragments=seed) + \
-                b"".join(frames[:GENERATED_FRAMES])
+            yield seed, mutate_captures.records_of(path)
+
+
+def generated_inputs(generator):
+    """Three conversations a piece by the capture generator, with what the seed brings."""
+    found = {}
+    for seed, records in generated_records(generator):
+        frames = [raw(frame) for _, _, frame in records if len(frame) < 400]
+        found[f"random-{seed}"] = settings(seed, d=seed, fragments=seed) + \
+            b"".join(frames[:GENERATED_FRAMES])
     return found
 
 
@@ -341,15 +346,8 @@ def nids_inputs(captures):
 
 
 def generated_captures(generator):
-    found = {}
-    with tempfile.TemporaryDirectory() as folder:
-        for seed in range(1, GENERATED + 1):
-            path = pathlib.Path(folder) / "random.pcap"
-            subprocess.run([generator, "random", path, "--connections", "3", "--size", "0.05",
-                            "--seed", str(seed)], check=True, stdout=subprocess.DEVNULL)
-            records = mutate_captures.records_of(path)[:2 * GENERATED_FRAMES]
-            found[f"random-{seed}"] = mutate_captures.pcap(records, "<")
-    return found
+    return {f"random-{seed}": mutate_captures.pcap(records[:2 * GENERATED_FRAMES], "<")
+            for seed, records in generated_records(generator)}
 
 
 def pack_inputs(flowloom):
