@@ -4,11 +4,14 @@
 #include <unistd.h>
 
 #include <cstdio>
+#include <cstdlib>
 #include <exception>
 #include <new>
 #include <span>
+#include <stdexcept>
 #include <string_view>
 
+#include "base/cpu_level.hpp"
 #include "commands.hpp"
 #include "io/bpf_filter.hpp"
 #include "options.hpp"
@@ -55,7 +58,17 @@ void fill_standard_descriptors() {
   }
 }
 
+/// What the environment asks for is no less an argument than the others.
+void check_environment() {
+  const char* const level = std::getenv(flowloom::kCpuLevelVariable);
+  if (level == nullptr || flowloom::parse_cpu_level(level)) return;
+  throw std::runtime_error(fmt::format("{}={} names no instruction set: {}",
+                                       flowloom::kCpuLevelVariable, level,
+                                       fmt::join(flowloom::kCpuLevelNames, ", ")));
+}
+
 int dispatch(std::span<char* const> arguments) {
+  check_environment();
   const std::string_view name = arguments.empty() ? std::string_view{} : arguments[0];
   if (name == "--help" || name == "-h" || name == "help") {
     fmt::print("{}", kUsage);

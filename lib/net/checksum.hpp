@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "base/bytes.hpp"
+#include "base/cpu_level.hpp"
 
 namespace flowloom {
 
@@ -36,14 +37,16 @@ inline ChecksumSum checksum_sum_short(const std::uint8_t* p, std::size_t bytes) 
   return bytes != 0 ? sum + *p : sum;
 }
 
-/// checksum_sum() with vectors, for long ones.
+/// checksum_sum() with vectors: those of cpu_level(), or of a level that the processor has.
+/// Preconditions: at least kVectorBytesMin bytes.
 ChecksumSum checksum_sum_long(const std::uint8_t* p, std::size_t bytes);
+ChecksumSum checksum_sum_at(CpuLevel level, const std::uint8_t* p, std::size_t bytes);
+
+/// The least that the narrowest vectors take.
+inline constexpr std::size_t kVectorBytesMin = 16;
 
 /// The sum of a buffer of less than 2^32 bytes; an odd last byte counts as if a zero followed.
 inline ChecksumSum checksum_sum(ByteView bytes) {
-  // Below this a vector has to be emptied for too few bytes: plain words are as fast (measured
-  // with perf/micro/decode_bench at 40, 100 and 1460 bytes).
-  constexpr std::size_t kVectorBytesMin = 64;
   if (bytes.size() < kVectorBytesMin) return checksum_sum_short(bytes.data(), bytes.size());
   return checksum_sum_long(bytes.data(), bytes.size());
 }

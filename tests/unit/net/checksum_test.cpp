@@ -5,6 +5,7 @@
 
 #include <random>
 
+#include "base/cpu_level.hpp"
 #include "frame_bytes.hpp"
 
 namespace flowloom::test {
@@ -28,6 +29,25 @@ TEST(Checksum, EqualsTheNaiveSum) {
       const Bytes part(bytes.begin() + static_cast<std::ptrdiff_t>(shift), bytes.end());
       const ByteView view = ByteView(bytes).subspan(shift);
       ASSERT_EQ(one_zero(folded(view)), one_zero(naive_sum(part))) << length << '+' << shift;
+    }
+  }
+}
+
+// Every instruction set that this processor has adds up to the same.
+TEST(Checksum, IsTheSameAtEveryLevel) {
+  std::mt19937 random(9);
+  for (std::size_t level = 0; level <= static_cast<std::size_t>(processor_level()); ++level) {
+    for (std::size_t length = kVectorBytesMin; length < 300; ++length) {
+      for (std::size_t shift = 0; shift < 3; ++shift) {
+        Bytes bytes(length + shift);
+        for (auto& b : bytes) b = static_cast<std::uint8_t>(random() | (length % 2 ? 0xf0 : 0));
+        const ChecksumSum sum = checksum_sum_at(static_cast<CpuLevel>(level),
+                                                bytes.data() + shift, length);
+        const ChecksumSum plain = checksum_sum_short(bytes.data() + shift, length);
+        ASSERT_EQ(one_zero(checksum_fold(sum)), one_zero(checksum_fold(plain)))
+            << kCpuLevelNames[level] << ' ' << length << '+' << shift;
+        ASSERT_EQ(sum == 0, plain == 0);
+      }
     }
   }
 }
