@@ -230,6 +230,22 @@ void CaptureSource::keep_last(Stream& stream, Burst& burst) {
   stream.last_waits = true;
 }
 
+// In registers: whether the next stamp is later than this one is not to be foreseen, either.
+void CaptureSource::number_in_order(Burst& burst, std::uint8_t input) {
+  Timestamp clock = clock_;
+  std::uint64_t number = number_;
+  for (std::uint32_t i = 0; i < burst.size; ++i) {
+    Packet& packet = burst.packets[i];
+    const Timestamp its = packet.clock;
+    clock = clock < its ? its : clock;
+    packet.clock = clock;
+    packet.number = ++number;
+    packet.input = input;
+  }
+  clock_ = clock;
+  number_ = number;
+}
+
 // The only file that is left: its packets go straight into the burst.
 CaptureSource::Filled CaptureSource::receive_alone(Burst& burst, std::uint32_t limit) {
   Stream& stream = *streams_.front();
@@ -238,13 +254,7 @@ CaptureSource::Filled CaptureSource::receive_alone(Burst& burst, std::uint32_t l
     const bool last_waits =
         burst.size != 0 && !set_clocks(stream, {burst.packets.data(), burst.size});
     if (last_waits) [[unlikely]] keep_last(stream, burst);
-    for (std::uint32_t i = 0; i < burst.size; ++i) {
-      Packet& packet = burst.packets[i];
-      clock_ = std::max(clock_, packet.clock);
-      packet.clock = clock_;
-      packet.number = ++number_;
-      packet.input = static_cast<std::uint8_t>(stream.key.input);
-    }
+    number_in_order(burst, static_cast<std::uint8_t>(stream.key.input));
     if (burst.size != 0) return Filled::Packets;
     if (last_waits) return receive_merged(burst, limit);
     const Filled filled = read_more(stream);

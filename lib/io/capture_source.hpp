@@ -102,6 +102,7 @@ class CaptureSource final : public PacketSource {
   void take_run(Stream& stream, Burst& burst, std::uint32_t limit);
   [[nodiscard]] Key next_of_others() const;
   static void keep_last(Stream& stream, Burst& burst);
+  void number_in_order(Burst& burst, std::uint8_t input);
   Filled receive_alone(Burst& burst, std::uint32_t limit);
   Filled receive_merged(Burst& burst, std::uint32_t limit);
 

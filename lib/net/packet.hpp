@@ -14,7 +14,8 @@ namespace flowloom {
 /// What hardware or the decoder found out about a packet; bits of Packet::flags.
 namespace packet_flags {
 inline constexpr std::uint8_t kIpv6 = 1 << 0;
-/// The receiver (NIC) verified the TCP checksum: good. Nothing is computed again.
+/// The TCP checksum was verified, by the receiver (NIC) or by the shard: good. Nothing is computed
+/// again.
 inline constexpr std::uint8_t kChecksumGood = 1 << 1;
 /// The receiver (NIC) found the TCP checksum wrong.
 inline constexpr std::uint8_t kChecksumBad = 1 << 2;
@@ -62,6 +63,9 @@ struct Burst {
   std::uint32_t size = 0;
   std::uint32_t limit = kBurstMax;
   std::array<Packet, kBurstMax> packets;
+  /// Which connection a packet may belong to: guessed from its hash alone while lines are fetched
+  /// (Shard::prefetch_connections), and confirmed by the key.
+  std::array<std::uint32_t, kBurstMax> guesses{};
 };
 
 }  // namespace flowloom

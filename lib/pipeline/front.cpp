@@ -34,17 +34,17 @@ void Front::run(Burst& burst) {
     if (packet.verdict == Verdict::Fragment) defragment(packet);
     if (packet.verdict != Verdict::Tcp) continue;
     hash_flow(packet, decode_options_.seed);
-    if (joiner_.concerns(packet)) [[unlikely]] {
-      joiner_.prefetch(packet);
-      concern_joiner |= PacketSet{1} << i;
-    }
+    concern_joiner |= PacketSet{joiner_.concerns(packet)} << i;
   }
-  if (concern_joiner != 0) join_tags(burst, concern_joiner);
+  join_tags(burst, concern_joiner);
   if (burst.size > 0) defragmenter_.expire(burst.packets[burst.size - 1].clock);
 }
 
-// A round of its own, so that its table is fetched meanwhile.
+// Rounds of their own: while the table is fetched, and because no branch could foresee a SYN.
 void Front::join_tags(Burst& burst, PacketSet concerned) {
+  for (PacketSet left = concerned; left != 0; left &= left - 1) {
+    joiner_.prefetch(burst.packets[static_cast<std::uint32_t>(std::countr_zero(left))]);
+  }
   for (; concerned != 0; concerned &= concerned - 1) {
     const auto i = static_cast<std::uint32_t>(std::countr_zero(concerned));
     const bool before = joiner_.any_joined();

@@ -28,8 +28,10 @@ std::uint32_t page_count(std::uint64_t bytes) {
       std::clamp<std::uint64_t>(bytes / sizeof(ReorderPage), 16, 0x7fffffff));
 }
 
-Segment segment_of(const Packet& packet) {
+inline Segment segment_of(const Packet& packet) {
   const TcpHeader tcp = tcp_header_of(packet);
+  const std::uint8_t* const first = packet.frame + packet.tcp_offset;
+  const std::uint32_t header_bytes = tcp.header_bytes();
   Segment s;
   s.seq = tcp.seq();
   s.ack = tcp.ack();
@@ -37,8 +39,12 @@ Segment segment_of(const Packet& packet) {
   s.window = tcp.window();
   s.urgent = tcp.urgent_pointer();
   s.flags = tcp.flags();
-  s.payload = captured_payload(packet);
-  s.options = captured_options(packet);
+  s.payload = {first + header_bytes, packet.payload_length};
+  s.options = {first + kTcpMinHeaderBytes, header_bytes - kTcpMinHeaderBytes};
+  if (packet.has(packet_flags::kSnapped)) [[unlikely]] {
+    s.payload = captured_payload(packet);
+    s.options = captured_options(packet);
+  }
   s.ip_bytes = ip_length_of(packet);
   s.clock = packet.clock;
   s.stamp = packet.stamp;
@@ -102,11 +108,24 @@ std::size_t Shard::reserved_bytes() const {
 }
 
 void Shard::track(Burst& burst) {
+  verify_checksums(burst);
   for (std::uint32_t i = 0; i < burst.size; ++i) {
     Packet& packet = burst.packets[i];
     if (packet.clock >= wheel_.next_due()) advance_clock(packet.clock);
-    if (packet.verdict == Verdict::Tcp) track_packet(packet);
+    if (packet.verdict == Verdict::Tcp) track_packet(packet, burst.guesses[i]);
     ledger_.count(packet);
+  }
+}
+
+// A round of its own, which needs no connection: those that turn out good are done with.
+void Shard::verify_checksums(Burst& burst) const {
+  constexpr std::uint8_t kNeedsALook = packet_flags::kChecksumGood | packet_flags::kChecksumBad |
+                                       packet_flags::kSnapped;
+  if (config_.checksum == ChecksumMode::None) return;
+  for (std::uint32_t i = 0; i < burst.size; ++i) {
+    Packet& packet = burst.packets[i];
+    if (packet.verdict != Verdict::Tcp || packet.has(kNeedsALook)) continue;
+    if (tcp_checksum_is_good(packet)) packet.flags |= packet_flags::kChecksumGood;
   }
 }
 
@@ -118,21 +137,27 @@ void Shard::prefetch_table(const Burst& burst) const {
 
 // Nothing is looked up for good here: an earlier packet may create or end the connection of a
 // later one.
-void Shard::prefetch_connections(const Burst& burst) const {
+void Shard::prefetch_connections(Burst& burst) const {
   for (std::uint32_t i = 0; i < burst.size; ++i) {
     if (burst.packets[i].verdict != Verdict::Tcp) continue;
     const std::uint32_t index = table_.candidate(burst.packets[i].flow_hash);
-    if (index == kNoIndex) continue;
-    prefetch_object<PrefetchFor::Write>(connections_[index]);
-    constexpr TcpFlags kChangesState = kSyn | kFin | kRst;
-    if (tcp_header_of(burst.packets[i]).flags().has_any(kChangesState)) {
-      prefetch_object<PrefetchFor::Write>(origins_[index]);
-      wheel_.prefetch(index);
+    if (index == kNoIndex) {
+      burst.guesses[i] = 0;
+      continue;
     }
+    burst.guesses[i] = index;
+    prefetch_object<PrefetchFor::Write>(connections_[index]);
+    // Segments that change the state need more. Which ones do follows no pattern: the others ask
+    // for what is at hand.
+    constexpr TcpFlags kChangesState = kSyn | kFin | kRst;
+    const bool changes = tcp_header_of(burst.packets[i]).flags().has_any(kChangesState);
+    const std::uint32_t also = index & (0U - static_cast<std::uint32_t>(changes));
+    prefetch_object<PrefetchFor::Write>(origins_[also]);
+    wheel_.prefetch(also);
   }
 }
 
-std::uint32_t Shard::count_known(const Burst& burst) const {
+std::uint32_t Shard::count_known(Burst& burst) const {
   prefetch(burst);
   std::uint32_t known = 0;
   for (std::uint32_t i = 0; i < burst.size; ++i) {
@@ -143,11 +168,18 @@ std::uint32_t Shard::count_known(const Burst& burst) const {
   return known;
 }
 
-void Shard::track_packet(Packet& packet) {
+// A connection that ended has no key, so one with the key of a packet is in the table.
+inline std::uint32_t Shard::find(const FlowKey& key, const Packet& packet,
+                                 std::uint32_t guess) const {
+  if (connections_[guess].key == key) [[likely]] return guess;
+  return table_.find(key, packet.flow_hash);
+}
+
+void Shard::track_packet(Packet& packet, std::uint32_t guess) {
   const FlowKey key = flow_key_of(packet);
-  std::uint32_t index = table_.find(key, packet.flow_hash);
+  const std::uint32_t index = find(key, packet, guess);
   Connection* c = index == kNoIndex ? nullptr : &connections_[index];
-  if (!passes_checksum(packet, c)) {
+  if (!packet.has(packet_flags::kChecksumGood) && !judge_checksum(packet, c)) [[unlikely]] {
     if (c != nullptr) {
       note_fragments(*c, packet);
       if (config_.packets == NotePackets::Yes) note_bad_checksum(*c, packet);
@@ -251,16 +283,8 @@ void Shard::tell_packet(const Packet& packet, std::uint8_t marks, std::uint32_t 
   delivery_.packet(note);
 }
 
-inline bool Shard::passes_checksum(const Packet& packet, Connection* connection) {
-  constexpr std::uint8_t kNeedsALook = packet_flags::kChecksumBad | packet_flags::kSnapped;
-  if (config_.checksum == ChecksumMode::None || packet.has(packet_flags::kChecksumGood)) {
-    return true;
-  }
-  if (!packet.has(kNeedsALook) && tcp_checksum_is_good(packet)) [[likely]] return true;
-  return judge_checksum(packet, connection);
-}
-
 bool Shard::judge_checksum(const Packet& packet, Connection* connection) {
+  if (config_.checksum == ChecksumMode::None) return true;
   ChecksumResult result = ChecksumResult::Bad;
   if (!packet.has(packet_flags::kChecksumBad) || config_.checksum == ChecksumMode::Auto) {
     result = check_tcp_checksum(packet);
@@ -482,6 +506,7 @@ void Shard::end(Connection& c, CloseReason reason) {
     if (extra->encapsulation != 0) encapsulations_.give_back(extra->encapsulation - 1);
   }
   tracker_.release(c);
+  c.key = FlowKey{};
   connections_.give_back(c.index);
 }
 

@@ -34,9 +34,9 @@ class Shard {
   /// Hints that a burst will be tracked soon, best one after the other with other work between
   /// them: fetches the lines of the flow table, then the connections that these name.
   void prefetch_table(const Burst& burst) const;
-  void prefetch_connections(const Burst& burst) const;
+  void prefetch_connections(Burst& burst) const;
   /// Both at once, for a caller with one burst at a time.
-  void prefetch(const Burst& burst) const {
+  void prefetch(Burst& burst) const {
     prefetch_table(burst);
     prefetch_connections(burst);
   }
@@ -51,7 +51,7 @@ class Shard {
   [[nodiscard]] std::uint32_t connections() const { return table_.size(); }
   /// How many packets of a burst belong to a connection that is tracked. Changes nothing: the
   /// lookup by itself, for measurements and tests. Preconditions: Front::run() was there before.
-  [[nodiscard]] std::uint32_t count_known(const Burst& burst) const;
+  [[nodiscard]] std::uint32_t count_known(Burst& burst) const;
   /// Bytes reserved for tables and pools.
   [[nodiscard]] std::size_t reserved_bytes() const;
 
@@ -76,7 +76,10 @@ class Shard {
     const FlowKey& operator()(std::uint32_t index) const { return connections[index].key; }
   };
 
-  void track_packet(Packet& packet);
+  void verify_checksums(Burst& burst) const;
+  void track_packet(Packet& packet, std::uint32_t guess);
+  [[nodiscard]] std::uint32_t find(const FlowKey& key, const Packet& packet,
+                                   std::uint32_t guess) const;
   /// Counts of a talker that tell what a segment was found to be.
   struct TalkerCounts {
     std::uint64_t retransmissions = 0;
@@ -88,14 +91,13 @@ class Shard {
   void note_packet(Connection& c, const Packet& packet, const TalkerCounts& before);
   void note_bad_checksum(Connection& c, const Packet& packet);
   void tell_packet(const Packet& packet, std::uint8_t marks, std::uint32_t ahead);
-  [[nodiscard]] bool passes_checksum(const Packet& packet, Connection* connection);
   [[nodiscard]] bool begins_anew(const Connection& c, const Segment& s, Direction d) const;
   [[nodiscard]] bool judge_checksum(const Packet& packet, Connection* connection);
+  // By arithmetic: see Direction.
   [[nodiscard]] static Direction direction_in(const Connection& c, const Packet& packet) {
-    const bool from_lower = packet.has(packet_flags::kFromLower);
-    return from_lower == c.has_any(connection_flags::kOriginatorIsUpper)
-               ? Direction::ResponderToOriginator
-               : Direction::OriginatorToResponder;
+    const unsigned from_lower = packet.has(packet_flags::kFromLower) ? 1U : 0U;
+    const unsigned is_upper = c.has_any(connection_flags::kOriginatorIsUpper) ? 1U : 0U;
+    return static_cast<Direction>(1U ^ from_lower ^ is_upper);
   }
   /// Reports a segment whose fragments contradicted each other.
   void note_fragments(Connection& c, const Packet& packet) {

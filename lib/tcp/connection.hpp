@@ -74,6 +74,11 @@ class HalfConnection {
   }
   void set(unsigned bits) { packets_flags_ |= std::uint64_t{bits} << kPacketsBits; }
   void clear(unsigned bits) { packets_flags_ &= ~(std::uint64_t{bits} << kPacketsBits); }
+  /// Sets them or clears them.
+  void assign(unsigned bits, bool value) {
+    const std::uint64_t mask = std::uint64_t{bits} << kPacketsBits;
+    packets_flags_ = (packets_flags_ & ~mask) | (mask & (0 - std::uint64_t{value}));
+  }
 
   [[nodiscard]] State state() const { return static_cast<State>(ip_bytes_state_ >> kBytesBits); }
   void apply(Event event) {

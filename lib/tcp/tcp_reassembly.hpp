@@ -12,7 +12,7 @@ namespace flowloom {
 /// The acknowledged end of payload: an acknowledged FIN is not a byte.
 template <class Handler>
 SeqNum TcpTracker<Handler>::acked_data(const HalfConnection& h) const {
-  const bool acks_fin = h.has_any(half_flags::kFinSeen) && h.fin_seq.before(h.snd_una);
+  const bool acks_fin = h.has_any(half_flags::kFinSeen) & h.fin_seq.before(h.snd_una);
   return acks_fin ? h.fin_seq : h.snd_una;
 }
 

@@ -327,7 +327,6 @@ class TcpTracker {
   [[nodiscard]] bool outlives_own_reset(const Connection& c, const Segment& s, Direction d) const;
   void begin_closing(Connection& c, Closing how, Timestamp clock);
   /// Nothing of this direction waits for anything: settle() would change nothing.
-  /// settle() would find nothing to do.
   [[nodiscard]] bool is_settled(const Connection& c, Direction d) const;
   void settle(Connection& c, Direction d, Timestamp clock, Handler& out);
   void update_fast(Connection& c);
@@ -369,8 +368,8 @@ class TcpTracker {
   void finish_stream(Connection& c, Direction d, Handler& out);
   /// Until the other side has acknowledged it, the FIN may turn out to be nobody's.
   [[nodiscard]] static bool fin_may_be_void(const Connection& c, Direction d) {
-    return c.half[index_of(reverse(d))].has_any(half_flags::kHeard) &&
-           !c.half[index_of(d)].has_any(half_flags::kFinAcked) &&
+    return c.half[index_of(reverse(d))].has_any(half_flags::kHeard) &
+           !c.half[index_of(d)].has_any(half_flags::kFinAcked) &
            !c.has_any(connection_flags::kFinishing);
   }
   void announce_end(Connection& c, Direction d, Handler& out);

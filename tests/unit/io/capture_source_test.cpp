@@ -93,7 +93,7 @@ JumpCase make_jump_case(const TemporaryFolder& folder, std::uint32_t files, unsi
     for (unsigned i = 0; i < 60; ++i) {
       if (random() % 5 == 0) time += random() % 3 == 0 ? -kDay : kDay;
       stamps.push_back(random() % 9 == 0 ? time + 99 * kDay : ++time);  // some jump alone
-      file.add(at(stamps.back(), random()));
+      file.add(at(stamps.back(), static_cast<unsigned>(random())));
     }
     made.paths.push_back(folder.write("jump" + std::to_string(input), file.bytes()));
     const Seen seen = read_all({made.paths.back()});
