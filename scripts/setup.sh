@@ -63,6 +63,7 @@ gzip xz-utils zstd lz4             # made captures in every compression
 libnids1.21 binutils               # what the drop-in is held against
 python3-scapy python3-dpkt         # second opinions on the Python module (GPL, BSD)
 dsniff tcpslice                    # programs that run on it
+valgrind                           # counts instructions a packet
 prometheus                         # promtool, which checks the metrics
 LIST
       ;;
