@@ -37,6 +37,7 @@ struct BenchOptions {
   std::string traffic = "small";
   std::string source = "memory";
   std::uint32_t flows = 100'000;
+  std::uint32_t segment = traffic::kLargestSegment;
   unsigned workers = 1;
   double seconds = 2;
   bool json = false;
@@ -124,6 +125,7 @@ TrafficConfig traffic_of(const BenchOptions& options, unsigned worker) {
   config.flows = std::max(options.flows / options.workers, 1U);
   config.packet_interval = packet_interval(config.kind, config.flows);
   config.queue = static_cast<std::uint8_t>(worker);
+  config.segment_bytes = options.segment;
   return config;
 }
 
@@ -228,6 +230,10 @@ int bench_command(std::span<char* const> arguments) {
       ->capture_default_str();
   app.add_option("--flows", options.flows, "Live connections, of all workers together")
       ->check(CLI::Range(1U, kMaxFlows))
+      ->capture_default_str();
+  app.add_option("--segment", options.segment,
+                 "Payload bytes of a segment of bulk, reorder, loss and fragments")
+      ->check(CLI::Range(traffic::kSmallestSegment, traffic::kLargestSegment))
       ->capture_default_str();
   app.add_option("--seconds", options.seconds, "Engine time to measure; set-up is not in it")
       ->check(CLI::Range(0.001, kMaxSeconds))

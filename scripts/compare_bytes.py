@@ -26,6 +26,8 @@ import subprocess
 import sys
 import tempfile
 
+from report_page import replace_blocks
+
 TIMEOUT = 300
 FOLLOWED_AT_ONCE = 200  # streams of one tshark run
 MADE = (("clean", "timestamps"), ("short frames padded", "padding"),
@@ -320,18 +322,6 @@ def made_rows(tools, generator):
     return rows
 
 
-def replace_tables(path, versions, tables):
-    """Puts them between the marks of the page."""
-    text = pathlib.Path(path).read_text(encoding="utf-8")
-    for name, content in [("versions", versions), *tables]:
-        begin, end = f"<!-- bytes {name} -->\n", "<!-- end -->"
-        head, _, rest = text.partition(begin)
-        if not rest:
-            sys.exit(f"{path}: no mark {begin.strip()}")
-        text = head + begin + content + "\n" + end + rest.partition(end)[2]
-    pathlib.Path(path).write_text(text, encoding="utf-8")
-
-
 def parse_options():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -369,7 +359,7 @@ def main():
     versions = "; ".join(tool.version() for tool in tools)
     print("\n\n".join([versions, *(content for _, content in tables)]))
     if options.markdown:
-        replace_tables(options.markdown, versions, tables)
+        replace_blocks(options.markdown, "bytes", [("versions", versions), *tables])
 
 
 if __name__ == "__main__":

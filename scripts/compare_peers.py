@@ -20,6 +20,8 @@ import sys
 import tempfile
 import time
 
+from report_page import markdown_table, replace_blocks
+
 KINDS = ("many", "bulk", "tiny", "messy", "syn")
 FULL_BYTES = {"many": 0.72e9, "bulk": 1.53e9, "tiny": 0.48e9, "messy": 0.72e9, "syn": 0.39e9}
 MEMORY_LIMIT = 16 << 30  # a SYN flood costs some peers gigabytes
@@ -191,6 +193,43 @@ def print_table(rows):
             print(f"!! {r['kind']} {r['tool']}: {complaint}")
 
 
+def markdown_of(rows):
+    """The table for a page: one row per capture and tool."""
+    cells = []
+    for r in rows:
+        if "failed" in r:
+            cells.append((r["kind"], r["tool"], "failed", "", "", "", ""))
+            continue
+        cells.append((r["kind"], r["tool"], f"{r['cpu_s']:.2f}", f"{r['mad_s']:.2f}",
+                      f"{r['ns_per_packet']:.0f}", f"{r['peak_mib']:.0f}",
+                      f"{r['ratio']:.2f}" if r["ratio"] else "-"))
+    return markdown_table(("capture", "tool", "CPU s", "+-", "ns/packet", "peak MiB", "x flowloom"),
+                          cells, left=2)
+
+
+def draw(rows, path):
+    """Bars: CPU time of each tool as a multiple of flowloom's."""
+    import matplotlib
+    matplotlib.use("svg")
+    from matplotlib import pyplot
+    good = [r for r in rows if r.get("ratio")]
+    kinds = list(dict.fromkeys(r["kind"] for r in good))
+    names = list(dict.fromkeys(r["tool"] for r in good))
+    figure, axes = pyplot.subplots(figsize=(8, 3.6))
+    width = 0.8 / len(names)
+    for i, name in enumerate(names):
+        ratios = {r["kind"]: r["ratio"] for r in good if r["tool"] == name}
+        axes.bar([k + (i - (len(names) - 1) / 2) * width for k in range(len(kinds))],
+                 [ratios.get(kind, 0) for kind in kinds], width, label=name)
+    axes.axhline(1, color="black", linewidth=0.6)
+    axes.set_xticks(range(len(kinds)), kinds)
+    axes.set_ylabel("CPU time / flowloom's")
+    axes.set_yscale("log")
+    axes.legend()
+    figure.tight_layout()
+    figure.savefig(path)
+
+
 def parse_options():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -206,6 +245,8 @@ def parse_options():
     parser.add_argument("--quick", action="store_true", help="scale 0.1, 3 rounds")
     parser.add_argument("-6", dest="ipv6", action="store_true", help="IPv6 captures")
     parser.add_argument("--json", metavar="FILE", help="results for machines")
+    parser.add_argument("--markdown", metavar="FILE", help="page whose table is replaced")
+    parser.add_argument("--svg", metavar="FILE", help="bars of the ratios (needs matplotlib)")
     parser.add_argument("--dir", help="where the captures go; default: /dev/shm if there is room")
     options = parser.parse_args()
     options.kinds = [k for k in options.kinds.split(",") if k]
@@ -255,6 +296,10 @@ def main():
         with open(options.json, "w") as f:
             json.dump({"scale": options.scale, "rounds": options.rounds, "ipv6": options.ipv6,
                        "summary": rows, "runs": all_runs}, f, indent=1)
+    if options.markdown:
+        replace_blocks(options.markdown, "peers", [("table", markdown_of(rows))])
+    if options.svg:
+        draw(rows, options.svg)
     ours = {t.name for t in tools if t.check}
     wrong = [r for r in rows if r["tool"] in ours and (r.get("complaints") or r.get("failed"))]
     return 1 if wrong else 0

@@ -78,6 +78,7 @@ LIST
       ;;
     compare) cat <<'LIST'
 libnids-dev                        # GPL: only a client of its own is linked to it
+python3-matplotlib                 # draws the curves
 LIST
       ;;
     *)

@@ -1,0 +1,58 @@
+"""flowloom bench: every kind of traffic comes out exact, and the figures say what was asked for.
+How fast it is, is not judged here.
+
+usage: bench_test.py FLOWLOOM
+"""
+import json
+import sys
+
+import support
+
+KINDS = ("small", "bulk", "http", "reorder", "loss", "synflood", "fragments")
+FIELDS = ("traffic", "flows", "workers", "packets", "payload_bytes", "mpps", "gbps", "wire_gbps",
+          "connections_per_second", "ns_per_packet", "floor_ns_per_packet", "stages")
+
+
+def bench(flowloom, *arguments):
+    return flowloom("bench", "--json", "--seconds", "0.05", *arguments)
+
+
+def check_kinds(checks, flowloom):
+    for kind in KINDS:
+        ran = bench(flowloom, "--traffic", kind, "--flows", "200")
+        if not checks.equal(0, ran.status, f"{kind}: exit status ({ran.err})"):
+            continue
+        figures = json.loads(ran.out)
+        checks.equal([], [f for f in FIELDS if f not in figures], f"{kind}: fields that miss")
+        checks.that(figures["packets"] > 0, f"{kind}: packets were measured")
+        checks.equal(figures["expected_bytes"], figures["delivered_bytes"], f"{kind}: bytes")
+        checks.equal(True, figures["ledger_balanced"], f"{kind}: the ledger")
+
+
+def check_segments(checks, flowloom):
+    for size in (6, 100, 1460):
+        figures = json.loads(bench(flowloom, "--traffic", "bulk", "--flows", "50",
+                                   "--segment", str(size)).out)
+        # Two segments and an acknowledgement.
+        mean = figures["payload_bytes"] / figures["packets"]
+        checks.that(abs(mean - size * 2 / 3) < 0.05 * size, f"--segment {size}: mean of {mean}")
+    checks.that(bench(flowloom, "--segment", "1461").status != 0, "--segment 1461 is refused")
+
+
+def check_workers(checks, flowloom):
+    ran = bench(flowloom, "--workers", "2", "--flows", "200")
+    checks.equal(0, ran.status, f"two workers: exit status ({ran.err})")
+    checks.equal(2, json.loads(ran.out)["workers"], "two workers")
+
+
+def main():
+    flowloom = support.Command(sys.argv[1])
+    checks = support.Checks()
+    check_kinds(checks, flowloom)
+    check_segments(checks, flowloom)
+    check_workers(checks, flowloom)
+    checks.finish()
+
+
+if __name__ == "__main__":
+    main()
