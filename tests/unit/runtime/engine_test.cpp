@@ -19,97 +19,12 @@
 
 #include "io/memory_source.hpp"
 #include "support/random_conversations.hpp"
-#include "support/recording_consumer.hpp"
+#include "support/recording_writer.hpp"
 
 namespace flowloom::test {
 namespace {
 
 using std::chrono::milliseconds;
-
-const Timestamp kBase = from_nanoseconds(1'700'000'000'000'000'000);
-
-std::string bytes_of(const BlockChain& chain) {
-  std::string bytes;
-  for (const ExportBlock* block = chain.first; block != nullptr; block = block->next) {
-    bytes.append(reinterpret_cast<const char*>(block->data()), block->used);
-  }
-  EXPECT_EQ(bytes.size(), chain.bytes);
-  return bytes;
-}
-
-std::string text_of(const Endpoint& e) {
-  return to_string(e.address) + " " + std::to_string(e.port);
-}
-
-/// What a connection came to, put together from its messages.
-struct Received {
-  std::string bytes[2];
-  std::vector<Gap> gaps[2];
-  int messages = 0;
-  bool closed = false;
-  ConnectionRecord record;
-};
-
-/// Remembers every message as text and by connection.
-class RecordingWriter final : public MessageWriter {
- public:
-  explicit RecordingWriter(milliseconds delay = milliseconds{0}) : delay_(delay) {}
-
-  void write(std::vector<StreamMessage*>& messages, WriterInlet& inlet) override {
-    for (StreamMessage* message : messages) {
-      std::this_thread::sleep_for(delay_);
-      add(*message);
-      inlet.done(message);
-    }
-  }
-  void idle() override {}
-  void finish() override { finished_ = true; }
-
-  [[nodiscard]] const std::string& text() const { return text_; }
-  [[nodiscard]] bool finished() const { return finished_; }
-  [[nodiscard]] bool in_order() const { return in_order_; }
-  /// By the number of the first packet.
-  [[nodiscard]] const std::map<std::uint64_t, Received>& connections() const {
-    return connections_;
-  }
-
- private:
-  void add(const StreamMessage& message) {
-    in_order_ = in_order_ && (text_.empty() || last_ <= message.key);
-    last_ = message.key;
-    Received& c = connections_[message.record.first_packet];
-    EXPECT_EQ(message.first, c.messages == 0);
-    EXPECT_FALSE(c.closed);
-    ++c.messages;
-    std::ostringstream out;
-    out << (message.key.clock - kBase).count() << " " << message.key.number << "."
-        << message.key.sub << (message.kind == StreamMessage::Kind::Close ? " close " : " more ")
-        << text_of(message.record.sides[0].endpoint) << " "
-        << text_of(message.record.sides[1].endpoint) << " " << to_text(message.record, kBase);
-    for (unsigned d = 0; d < 2; ++d) {
-      const std::string bytes = bytes_of(message.data[d]);
-      const std::string gaps = bytes_of(message.gaps[d]);
-      c.bytes[d] += bytes;
-      for (std::size_t at = 0; at < gaps.size(); at += sizeof(Gap)) {
-        c.gaps[d].push_back(load_native<Gap>(gaps.data() + at));
-        out << " gap " << c.gaps[d].back().offset << "+" << c.gaps[d].back().length;
-      }
-      out << " [" << message.data_offset[d] << " " << bytes.size() << " "
-          << std::hash<std::string>{}(bytes) << "]";
-    }
-    text_ += out.str() + "\n";
-    if (message.kind != StreamMessage::Kind::Close) return;
-    c.closed = true;
-    c.record = message.record;
-  }
-
-  const milliseconds delay_;
-  std::string text_;
-  bool finished_ = false;
-  bool in_order_ = true;
-  EventKey last_;
-  std::map<std::uint64_t, Received> connections_;
-};
 
 /// Starts the worker of this index late: the others run ahead as far as the rings allow.
 class LateLauncher final : public Launcher {
@@ -466,16 +381,17 @@ TEST(Engine, StopsEarlyWithABalancedLedger) {
 
 // Hardware queues: each worker has a source of its own.
 TEST(Engine, SourcesOfTheirOwn) {
-  const auto left = conversations(100, {}, 13);
-  const auto right = conversations(100, {}, 14);
+  const auto all = conversations(200, {}, 13);
+  const std::vector<Conversation> left(all.begin(), all.begin() + 100);
+  const std::vector<Conversation> right(all.begin() + 100, all.end());
   MemorySource a(frames_of(left, std::chrono::microseconds{200}, 15));
   MemorySource b(frames_of(right, std::chrono::microseconds{200}, 16));
   RecordingWriter writer;
   Engine engine(settings(2, 32), {&a, &b}, &writer);
   ThreadLauncher launcher;
   run(engine, launcher);
-  EXPECT_TRUE(engine.ledger().balances());
-  EXPECT_EQ(writer.connections().size(), 200u);
+  expect_sound(engine, writer);
+  expect_truth(writer, all);
 }
 
 TEST(Engine, CountsWithoutAWriter) {
