@@ -42,6 +42,7 @@ struct InterfaceStatus {
 struct LedgerSnapshot {
   std::uint64_t packets_received = 0;
   std::uint64_t packets_missed = 0;  ///< by NIC or kernel; not among the received
+  std::uint64_t packets_handed_over = 0;  ///< times that one went on from one worker to another
   std::vector<InterfaceStatus> interfaces;  ///< the same of each, where they are counted
   std::array<std::uint64_t, kVerdictCount> verdicts{};
   ShedCounts shed;                   ///< by workers for which the writers were too slow

@@ -41,6 +41,7 @@ LedgerSnapshot snapshot_of(const Ledger& ledger, const SourceStats& source,
                            const ShedCounts& shed) {
   LedgerSnapshot s;
   s.packets_received = ledger.received;
+  s.packets_handed_over = ledger.handed_over;
   s.verdicts = ledger.verdicts;
   s.payload_seen = ledger.tcp.payload_seen;
   s.fates = ledger.tcp.fates;

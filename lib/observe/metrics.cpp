@@ -67,6 +67,7 @@ class Families {
 void add_ledger(Families& families, const LedgerSnapshot& ledger) {
   families.count(Metric::Received, ledger.packets_received);
   families.count(Metric::Missed, ledger.packets_missed);
+  families.count(Metric::HandedOver, ledger.packets_handed_over);
   for (const InterfaceStatus& interface : ledger.interfaces) {
     const Labels labels = {{"interface", interface.name}};
     families.count(Metric::InterfacePackets, interface.received, labels);

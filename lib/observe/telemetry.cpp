@@ -63,6 +63,7 @@ int show_stats(const char*, const char*, rte_tel_data* data) {
   all.add("uptime_ms", milliseconds(status->elapsed));
   all.add("received", ledger.packets_received);
   all.add("missed", ledger.packets_missed);
+  all.add("handed_over", ledger.packets_handed_over);
   all.add("verdicts", kVerdictNames, ledger.verdicts);
   all.add("payload_seen", ledger.payload_seen);
   all.add("fates", kFateNames, ledger.fates);

@@ -31,13 +31,39 @@ void Front::run(Burst& burst) {
     Packet& packet = burst.packets[i];
     if (packet.verdict == Verdict::Filtered) continue;
     decode(packet, decode_options_);
-    if (packet.verdict == Verdict::Fragment) defragment(packet);
+    if (packet.verdict == Verdict::Fragment) defragment(packet, packet.number);
     if (packet.verdict != Verdict::Tcp) continue;
     hash_flow(packet, decode_options_.seed);
     concern_joiner |= PacketSet{joiner_.concerns(packet)} << i;
   }
   join_tags(burst, concern_joiner);
   if (burst.size > 0) defragmenter_.expire(burst.packets[burst.size - 1].clock);
+}
+
+void Front::decode_all(Burst& burst) const {
+  for (std::uint32_t i = 0; i < burst.size; ++i) {
+    Packet& packet = burst.packets[i];
+    if (packet.verdict != Verdict::Filtered) decode(packet, decode_options_);
+  }
+}
+
+bool Front::reassemble(Packet& packet, std::uint64_t ticket) {
+  const std::size_t before = lent_.size();
+  defragment(packet, ticket);
+  if (packet.verdict == Verdict::Tcp) return true;
+  if (lent_.size() > before) give_back_last();
+  return false;
+}
+
+void Front::identify(Burst& burst) {
+  PacketSet concern_joiner = 0;
+  for (std::uint32_t i = 0; i < burst.size; ++i) {
+    Packet& packet = burst.packets[i];
+    if (packet.verdict != Verdict::Tcp) continue;
+    hash_flow(packet, decode_options_.seed);
+    concern_joiner |= PacketSet{joiner_.concerns(packet)} << i;
+  }
+  join_tags(burst, concern_joiner);
 }
 
 // Rounds of their own: while the table is fetched, and because no branch could foresee a SYN.
@@ -57,13 +83,13 @@ void Front::join_tags(Burst& burst, PacketSet concerned) {
   }
 }
 
-void Front::defragment(Packet& packet) {
+void Front::defragment(Packet& packet, std::uint64_t ticket) {
   for (std::uint32_t i = 0; i < kMaxReassemblies && packet.verdict == Verdict::Fragment; ++i) {
     const Defragmenter::Result result = defragmenter_.add(packet);
     const auto* complete = std::get_if<CompleteDatagram>(&result);
     if (complete == nullptr) return;
     if (i > 0) give_back_last();  // the datagram around this one, whose bytes were copied
-    lent_.push_back({packet.number, complete->bytes.size(), complete->handle});
+    lent_.push_back({ticket, complete->bytes.size(), complete->handle});
     lent_bytes_ += complete->bytes.size();
     packet = packet_of(*complete, packet);
     decode(packet, decode_options_);
@@ -77,8 +103,8 @@ void Front::give_back_last() {
   lent_.pop_back();
 }
 
-void Front::release(std::uint64_t number) {
-  while (!lent_.empty() && lent_.front().number <= number) {
+void Front::release(std::uint64_t ticket) {
+  while (!lent_.empty() && lent_.front().ticket <= ticket) {
     lent_bytes_ -= lent_.front().bytes;
     defragmenter_.release(lent_.front().handle);
     lent_.pop_front();

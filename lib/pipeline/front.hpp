@@ -27,8 +27,20 @@ class Front {
   /// last fragment completes takes that fragment's place, with packet_flags::kReassembled.
   void run(Burst& burst);
 
-  /// The datagrams that took the place of packets up to `number` are not needed any more.
-  void release(std::uint64_t number);
+  // The same in parts, for packets that several fronts see (docs/decisions/0016-hand-over.md):
+
+  /// Decodes every packet that is not marked Verdict::Filtered; fragments stay fragments.
+  void decode_all(Burst& burst) const;
+  /// Takes a fragment. Where it completes one or several datagrams that end in a TCP segment, that
+  /// takes its place, as with run(), to be released by `ticket`; tickets do not decrease.
+  [[nodiscard]] bool reassemble(Packet& packet, std::uint64_t ticket);
+  /// Housekeeping among the fragments.
+  void expire(Timestamp clock) { defragmenter_.expire(clock); }
+  /// Hashes every TCP packet's flow and joins directions that are tagged differently.
+  void identify(Burst& burst);
+
+  /// The datagrams that took the place of packets up to `ticket` are not needed any more.
+  void release(std::uint64_t ticket);
 
   /// Whether so much of the room for completed datagrams is in use that a caller who can wait for
   /// a release() should, before the next burst.
@@ -50,9 +62,9 @@ class Front {
   static constexpr std::size_t kLentBytesMax =
       kCompletedBytes - (kBurstMax + 1) * Defragmenter::kMaxCompletedBytes;
 
-  /// A completed datagram that took the place of packet `number`.
+  /// A completed datagram that took the place of packet `ticket`.
   struct Lent {
-    std::uint64_t number;
+    std::uint64_t ticket;
     std::size_t bytes;
     DatagramRing::Handle handle;
   };
@@ -60,7 +72,7 @@ class Front {
   using PacketSet = std::uint32_t;
   static_assert(kBurstMax <= std::numeric_limits<PacketSet>::digits);
   void join_tags(Burst& burst, PacketSet concerned);
-  void defragment(Packet& packet);
+  void defragment(Packet& packet, std::uint64_t ticket);
   void give_back_last();
 
   const DecodeOptions decode_options_;

@@ -20,6 +20,7 @@ void add(Array& to, const Array& from) {
 
 Ledger& Ledger::operator+=(const Ledger& other) {
   received += other.received;
+  handed_over += other.handed_over;
   add(verdicts, other.verdicts);
   checksums_offloaded += other.checksums_offloaded;
   tcp.payload_seen += other.tcp.payload_seen;

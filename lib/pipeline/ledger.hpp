@@ -21,6 +21,7 @@ inline constexpr std::array<std::string_view, 5> kLimitNames = {
 
 struct Ledger {
   std::uint64_t received = 0;
+  std::uint64_t handed_over = 0;  ///< times that a packet went on from one worker to another
   std::array<std::uint64_t, kVerdictCount> verdicts{};
   std::uint64_t checksums_offloaded = 0;
   TcpCounters tcp;

@@ -76,8 +76,8 @@ struct Engine::Worker {
 
 /// The front half of a source, on the thread that polls it.
 struct Engine::Receiver {
-  explicit Receiver(const EngineSettings& settings)
-      : front(front_settings(settings.shard, settings.defragment)) {}
+  explicit Receiver(const ShardConfig& shard, const DefragmentSettings& defragment)
+      : front(front_settings(shard, defragment)) {}
   Front front;
   Ledger ledger; // packets that were not steered to anybody, and the datagrams
   IdleMeter meter;
@@ -104,16 +104,37 @@ Engine::Engine(const EngineSettings& settings, std::vector<PacketSource*> source
     workers_.push_back(std::make_unique<Worker>(settings_, i));
   }
   for (std::size_t i = 0; i < sources_.size(); ++i) {
-    receivers_.push_back(std::make_unique<Receiver>(settings_));
+    DefragmentSettings defragment = settings_.defragment;
+    if (i > 0) defragment.memory_bytes = 0; // all fragments go to the first
+    receivers_.push_back(std::make_unique<Receiver>(settings_.shard, defragment));
   }
   if (sources_.size() < settings_.workers) {
     steering_ = std::make_unique<Steering>(settings_.workers);
+  } else if (sources_.size() > 1) {
+    share_sources();
+  }
+}
+
+void Engine::share_sources() {
+  const FlowOwners* owners = settings_.owners;
+  hand_over_ = std::make_unique<HandOver>(
+      owners != nullptr ? *owners : FlowOwners(settings_.workers, settings_.shard.seed));
+  FLOWLOOM_CHECK(hand_over_->workers() == settings_.workers);
+  fragments_ = std::make_unique<FragmentStage>(*hand_over_, receivers_[0]->front,
+                                               receivers_[0]->ledger, settings_.when_full);
+  for (unsigned i = 0; i < settings_.workers; ++i) {
+    handing_.push_back(std::make_unique<HandOverWorker>(*hand_over_, i, *sources_[i],
+                                                        receivers_[i]->front,
+                                                        receivers_[i]->ledger,
+                                                        settings_.when_full,
+                                                        std::uint64_t{i} << kSourceShift));
   }
 }
 
 Engine::~Engine() = default;
 
-void Engine::prepare(Burst& burst, unsigned source) {
+/// Numbers that are unique in a run, and what the filter says.
+void Engine::mark(Burst& burst, unsigned source) const {
   for (std::uint32_t i = 0; i < burst.size; ++i) {
     Packet& packet = burst.packets[i];
     if (source > 0) packet.number |= std::uint64_t{source} << kSourceShift;
@@ -122,6 +143,10 @@ void Engine::prepare(Burst& burst, unsigned source) {
       packet.verdict = Verdict::Filtered;
     }
   }
+}
+
+void Engine::prepare(Burst& burst, unsigned source) {
+  mark(burst, source);
   receivers_[source]->front.run(burst);
 }
 
@@ -156,6 +181,10 @@ void Engine::tell_worker(Worker& worker, unsigned index) {
     report.level(Resource::DescriptorRing) = {steering_->waiting(index), Steering::kRingPackets};
   } else {
     Receiver& receiver = *receivers_[index];
+    if (hand_over_ != nullptr) {
+      report.level(Resource::DescriptorRing) = {handing_[index]->waiting(),
+                                                handing_[index]->waiting_max()};
+    }
     report.source = sources_[index]->stats();
     report.ledger += receiver.ledger;
     report.ledger.datagrams = receiver.front.datagrams();
@@ -234,6 +263,52 @@ void Engine::run_to_completion(unsigned index) {
     }
   }
   bursts.advance(worker.shard, complete_one);  // of one that was stopped
+  end_input(*receivers_[index]);
+  worker.finish();
+}
+
+/// One step of the back half; returns whether there was anything to do.
+bool Engine::advance(Worker& worker, HandOverWorker& own, HandOverWorker::Ready*& waiting) {
+  HandOverWorker::Ready* fresh = own.next();
+  if (fresh != nullptr) worker.shard.prefetch_table(*fresh->burst);
+  const bool any = fresh != nullptr || waiting != nullptr;
+  if (waiting != nullptr) {
+    worker.shard.track(*waiting->burst);
+    own.done(*waiting);
+    const Packet& last = waiting->burst->packets[waiting->burst->size - 1];
+    worker.consumer().on_watermark({last.clock, last.number, 0});
+  } else if (fresh == nullptr) {
+    worker.last_number = own.last_number();
+    worker.pass_time(own.passed());
+  }
+  if (fresh != nullptr) worker.shard.prefetch_connections(*fresh->burst);
+  waiting = fresh;
+  return any;
+}
+
+void Engine::run_beside_others(unsigned index) {
+  Worker& worker = *workers_[index];
+  HandOverWorker& own = *handing_[index];
+  HandOverWorker::Ready* waiting = nullptr;
+  Backoff backoff(settings_.longest_sleep);
+  for (;;) {
+    if (worker.box.wanted()) tell_worker(worker, index);
+    if (stop_.load(std::memory_order_relaxed)) own.stop();
+    Burst* const received = own.receive(settings_.burst);
+    if (received != nullptr) mark(*received, index);
+    own.route();
+    if (index == 0) fragments_->run();
+    const bool any = advance(worker, own, waiting) || received != nullptr;
+    own.release();
+    if (any) {
+      backoff.reset();
+      worker.meter.busy();
+      continue;
+    }
+    if (own.is_over() && (index > 0 || fragments_->is_idle())) break;
+    worker.meter.idle();
+    backoff.wait();
+  }
   end_input(*receivers_[index]);
   worker.finish();
 }
@@ -343,6 +418,8 @@ void Engine::run(Launcher& launcher, std::chrono::milliseconds interval,
   for (unsigned i = 0; i < settings_.workers; ++i) {
     if (steering_ != nullptr) {
       start(Role::Worker, i, [this, i] { run_steered(i); });
+    } else if (hand_over_ != nullptr) {
+      start(Role::Worker, i, [this, i] { run_beside_others(i); });
     } else {
       start(Role::Worker, i, [this, i] { run_to_completion(i); });
     }
@@ -391,6 +468,7 @@ std::size_t Engine::reserved_bytes() const {
   std::size_t sum = settings_.output == Export::None ? 0 : settings_.export_memory;
   for (const auto& worker : workers_) sum += worker->shard.reserved_bytes();
   for (const auto& receiver : receivers_) sum += receiver->front.reserved_bytes();
+  if (hand_over_ != nullptr) sum += hand_over_->reserved_bytes();
   return sum;
 }
 

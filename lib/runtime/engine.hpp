@@ -2,7 +2,8 @@
 //
 //   one worker            receive -> front -> track, on one thread (run to completion)
 //   several, one source   one RX thread: receive -> front -> steer; each worker: track
-//   several sources       run to completion per source (hardware queues)
+//   several sources       run to completion per source (hardware queues); what arrives at the
+//                         wrong worker is handed to the one that owns it (hand_over)
 //
 // The writer core runs beside them, unless nothing is written.
 #pragma once
@@ -22,6 +23,9 @@
 #include "io/packet_source.hpp"
 #include "pipeline/front.hpp"
 #include "pipeline/shard.hpp"
+#include "runtime/flow_owners.hpp"
+#include "runtime/hand_over.hpp"
+#include "runtime/hand_over_worker.hpp"
 #include "runtime/run_status.hpp"
 #include "runtime/steering.hpp"
 #include "stream/counting_consumer.hpp"
@@ -44,6 +48,9 @@ struct EngineSettings {
   /// Of threads that have had nothing to do for long; see Backoff.
   std::chrono::nanoseconds longest_sleep = Backoff::kShortSleep;
   const BpfFilter* filter = nullptr;       ///< outlives the engine; nullptr: everything
+  /// Several sources: who owns which flow, where hardware decides; nullptr: by a hash. Of as many
+  /// workers as there are; only the constructor looks at it.
+  const FlowOwners* owners = nullptr;
 };
 
 /// What a thread is for; launchers place it accordingly.
@@ -110,10 +117,14 @@ class Engine {
  private:
   struct Worker;
   void run_to_completion(unsigned index);
+  void run_beside_others(unsigned index);
+  bool advance(Worker& worker, HandOverWorker& own, HandOverWorker::Ready*& waiting);
   void run_receiver();
   void run_steered(unsigned index);
   void run_writer();
   struct Receiver;
+  void share_sources();
+  void mark(Burst& burst, unsigned source) const;
   void prepare(Burst& burst, unsigned source);
   void complete(Burst& burst, unsigned index);
   static void end_input(Receiver& receiver);
@@ -126,7 +137,10 @@ class Engine {
   MessageWriter* writer_;
   std::vector<std::unique_ptr<Worker>> workers_;
   std::vector<std::unique_ptr<Receiver>> receivers_;  ///< parallel to sources_
-  std::unique_ptr<Steering> steering_;
+  std::unique_ptr<Steering> steering_;    ///< several workers, one source
+  std::unique_ptr<HandOver> hand_over_;   ///< several sources
+  std::unique_ptr<FragmentStage> fragments_;
+  std::vector<std::unique_ptr<HandOverWorker>> handing_;  ///< parallel to workers_
   std::atomic<bool> stop_{false};
   std::atomic<unsigned> running_{0};
 };

@@ -112,6 +112,7 @@ void write_members(Json& json, const LedgerSnapshot& ledger) {
   json.StartObject();
   number(json, "received", ledger.packets_received);
   number(json, "missed", ledger.packets_missed);
+  number(json, "handed_over", ledger.packets_handed_over);
   write_interfaces(json, ledger);
   counts(json, "verdicts", kVerdictNames, ledger.verdicts);
   number(json, "bad_timestamps", ledger.bad_timestamps);

@@ -70,6 +70,7 @@ LedgerSnapshot example_ledger() {
   LedgerSnapshot ledger;
   ledger.packets_received = 10;
   ledger.packets_missed = 2;
+  ledger.packets_handed_over = 9;
   ledger.verdicts[static_cast<std::size_t>(Verdict::Tcp)] = 9;
   ledger.verdicts[static_cast<std::size_t>(Verdict::Udp)] = 1;
   ledger.payload_seen = 77;
@@ -99,6 +100,7 @@ TEST(StatsTest, HasTheKeysOfTheContractInOrder) {
             keys);
   EXPECT_EQ(10u, json["packets"]["received"].GetUint64());
   EXPECT_EQ(2u, json["packets"]["missed"].GetUint64());
+  EXPECT_EQ(9u, json["packets"]["handed_over"].GetUint64());
   EXPECT_EQ(kVerdictCount, json["packets"]["verdicts"].MemberCount());
   EXPECT_EQ(9u, json["packets"]["verdicts"]["tcp"].GetUint64());
   EXPECT_EQ(77u, json["payload_bytes"]["fates"]["delivered"].GetUint64());
