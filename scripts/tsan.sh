@@ -15,7 +15,8 @@ case ${1:-} in
 esac
 conversations=${1:-2000}
 folder=build-tsan
-tests="export_test engine_test hand_over_test runtime_test io_test sinks_test extractor_test compat_test"
+tests="export_test engine_test hand_over_test runtime_test io_test sinks_test extractor_test"
+tests="$tests compat_test"
 
 if [ ! -f "$folder/build.ninja" ]; then
   meson setup "$folder" -Db_sanitize=thread -Db_lundef=false -Ddebug=true -Doptimization=1 \
