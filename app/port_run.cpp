@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <optional>
 
 #include "io/ethdev_source.hpp"
 #include "io/limited_source.hpp"
@@ -45,6 +46,7 @@ ExitStatus run_ports(const CommonOptions& options, Session& session,
   const LcorePlan plan = make_lcore_plan({Eal::lcores(), queues_of(found), workers, writer});
   Ports ports(std::move(found), plan, port_settings);
   say_verbosely(options, ports.description());
+  for (const std::string& complaint : ports.complaints()) say(complaint);
   say_verbosely(options, describe(plan, writer));
   eal.unbind_this_thread();
 
@@ -59,6 +61,8 @@ ExitStatus run_ports(const CommonOptions& options, Session& session,
   }
   session.settings().workers = static_cast<unsigned>(
       plan.shape == PlanShape::RunToCompletion ? plan.pollers.size() : plan.workers.size());
+  const std::optional<FlowOwners> owners = ports.flow_owners(session.settings().workers);
+  if (owners) session.settings().owners = &*owners;
   LcoreLauncher launcher(plan);
   const TelemetryCommands telemetry(session.board());
   return session.run(

@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <string_view>
 
 #include "base/check.hpp"
@@ -30,7 +31,7 @@ constexpr std::uint64_t kPoolFixedBytes = 4u << 20;
 constexpr std::uint16_t kJumboMtu = 9000;
 constexpr std::size_t kKeyBytesDefault = 40;
 constexpr std::uint32_t kDataRoomMax = 0xffff - RTE_PKTMBUF_HEADROOM;
-// Ports and pairs of addresses: fragments, which have no ports, are re-dispatched in software.
+// Ports and pairs of addresses: fragments, which have no ports, are handed over in software.
 constexpr std::uint64_t kRssTypes = RTE_ETH_RSS_IP | RTE_ETH_RSS_TCP;
 
 // With 4 KiB pages DPDK lets no object cross a page.
@@ -122,11 +123,15 @@ rte_eth_conf configuration(const PortFacts& port, const rte_eth_dev_info& info,
     conf.rxmode.offloads |= RTE_ETH_RX_OFFLOAD_SCATTER;
   }
   if (port.queues.spread == QueueSpread::Symmetric && queues > 1) {
-    key = symmetric_rss_key(info.hash_key_size != 0 ? info.hash_key_size : kKeyBytesDefault);
+    const std::size_t bytes = info.hash_key_size != 0 ? info.hash_key_size : kKeyBytesDefault;
+    if (key.empty()) key = symmetric_rss_key(bytes);
+    key.resize(bytes);
     conf.rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
     conf.rx_adv_conf.rss_conf.rss_key = key.data();
     conf.rx_adv_conf.rss_conf.rss_key_len = static_cast<std::uint8_t>(key.size());
     conf.rx_adv_conf.rss_conf.rss_hf = kRssTypes & info.flow_type_rss_offloads;
+  } else {
+    key.clear();
   }
   return conf;
 }
@@ -139,17 +144,32 @@ rte_eth_conf configuration(const PortFacts& port, const rte_eth_dev_info& info,
                                       log.empty() ? "" : "; DPDK says: " + log));
 }
 
-std::vector<std::uint16_t> redirection_table(const PortFacts& port, std::uint16_t entries) {
+// In turn over all queues, the same for every port; a device that does not take it keeps its own.
+// Empty: it has none, or does not tell.
+std::vector<std::uint16_t> redirection_table(std::uint16_t port, std::uint16_t entries,
+                                             std::uint16_t queues) {
   std::vector<rte_eth_rss_reta_entry64> groups((entries + RTE_ETH_RETA_GROUP_SIZE - 1u) /
                                                RTE_ETH_RETA_GROUP_SIZE);
+  const auto entry = [&](std::size_t i) -> std::uint16_t& {
+    return groups[i / RTE_ETH_RETA_GROUP_SIZE].reta[i % RTE_ETH_RETA_GROUP_SIZE];
+  };
   for (auto& group : groups) group.mask = ~std::uint64_t{0};
-  const int error = rte_eth_dev_rss_reta_query(port.queues.port, groups.data(), entries);
-  if (error != 0) fail(port, "its redirection table cannot be read", error);
+  for (std::size_t i = 0; i < entries; ++i) entry(i) = static_cast<std::uint16_t>(i % queues);
+  rte_eth_dev_rss_reta_update(port, groups.data(), entries);
+  if (entries == 0 || rte_eth_dev_rss_reta_query(port, groups.data(), entries) != 0) return {};
   std::vector<std::uint16_t> table(entries);
-  for (std::size_t i = 0; i < entries; ++i) {
-    table[i] = groups[i / RTE_ETH_RETA_GROUP_SIZE].reta[i % RTE_ETH_RETA_GROUP_SIZE];
-  }
+  for (std::size_t i = 0; i < entries; ++i) table[i] = entry(i);
   return table;
+}
+
+// As many as asked for, or as the driver recommends, within what the device allows.
+std::uint16_t receive_descriptors(const rte_eth_dev_info& info, std::uint32_t wanted) {
+  const rte_eth_desc_lim& limit = info.rx_desc_lim;
+  const std::uint32_t most = limit.nb_max != 0 ? limit.nb_max : std::uint32_t{UINT16_MAX};
+  std::uint32_t count = std::max<std::uint32_t>(wanted, info.default_rxportconf.ring_size);
+  count = std::clamp<std::uint32_t>(count, std::min<std::uint32_t>(limit.nb_min, most), most);
+  const std::uint32_t unit = std::max<std::uint32_t>(limit.nb_align, 1);
+  return static_cast<std::uint16_t>(std::max(count / unit * unit, unit));
 }
 
 }  // namespace
@@ -244,7 +264,9 @@ void Ports::make_pool(std::size_t poller, const LcorePlan& plan) {
                       .end = port.end,
                       .stamps = port.stamps,
                       .name = port.name};
-    beside += settings_.receive_descriptors;
+    rte_eth_dev_info info{};
+    rte_eth_dev_info_get(ref.port, &info);
+    beside += receive_descriptors(info, settings_.receive_descriptors);
     if (ref.queue < port.captures.size()) {
       const CaptureQueue& capture = port.captures[ref.queue];
       queue.name = capture.file;
@@ -277,7 +299,7 @@ void Ports::configure(const PortFacts& port, std::uint16_t queues) {
   rte_eth_dev_info info{};
   int error = rte_eth_dev_info_get(id, &info);
   if (error != 0) fail(port, "it cannot be described", error);
-  std::vector<std::uint8_t> key;
+  std::vector<std::uint8_t> key = settings_.rss_key;
   const rte_eth_conf conf = configuration(port, info, queues, key);
   // Nothing is sent; some drivers (net_tap) nevertheless want queues in pairs.
   std::uint16_t send_queues = 0;
@@ -288,23 +310,23 @@ void Ports::configure(const PortFacts& port, std::uint16_t queues) {
   }
   if (error != 0) fail(port, fmt::format("it cannot be configured with {} queues", queues), error);
   configured_.push_back(id);
-  if (!key.empty()) symmetric_.push_back(id);
-  auto receive_descriptors = static_cast<std::uint16_t>(settings_.receive_descriptors);
+  std::uint16_t descriptors = receive_descriptors(info, settings_.receive_descriptors);
   std::uint16_t send_descriptors = info.default_txportconf.ring_size;
-  error = rte_eth_dev_adjust_nb_rx_tx_desc(id, &receive_descriptors, &send_descriptors);
+  error = rte_eth_dev_adjust_nb_rx_tx_desc(id, &descriptors, &send_descriptors);
   if (error != 0) fail(port, "its descriptors cannot be set", error);
   for (std::uint16_t queue = 0; queue < send_queues && error == 0; ++queue) {
     error = rte_eth_tx_queue_setup(id, queue, send_descriptors,
                                    static_cast<unsigned>(SOCKET_ID_ANY), nullptr);
   }
   if (error != 0) fail(port, "its send queues cannot be set up", error);
-  set_up_queues(port, queues, receive_descriptors);
+  set_up_queues(port, queues, descriptors);
   description_.push_back(fmt::format(
       "port {} {} ({}): socket {}, {} of {} queues, {} descriptors{}{}{}", id, port.name,
-      port.driver, port.queues.socket, queues, info.max_rx_queues, receive_descriptors,
+      port.driver, port.queues.socket, queues, info.max_rx_queues, descriptors,
       key.empty() ? "" : fmt::format(", symmetric RSS ({}-byte key)", key.size()),
       (conf.rxmode.offloads & RTE_ETH_RX_OFFLOAD_TCP_CKSUM) != 0 ? ", checksums by hardware" : "",
       (conf.rxmode.offloads & RTE_ETH_RX_OFFLOAD_SCATTER) != 0 ? ", jumbo frames" : ""));
+  if (!key.empty()) spreading_.push_back({id, queues, std::move(key), {}});
 }
 
 void Ports::set_up_queues(const PortFacts& port, std::uint16_t queues, std::uint16_t descriptors) {
@@ -323,27 +345,69 @@ void Ports::start(const PortFacts& port) {
   if (error != 0) fail(port, "it does not start", error);
   // Where it is not supported, there is nothing that would be filtered.
   rte_eth_promiscuous_enable(id);
-  verify_symmetry(port);
+  set_up_rss(port);
 }
 
-/// The NIC is asked what it made of key and table: some drivers take neither and say nothing.
-void Ports::verify_symmetry(const PortFacts& port) const {
+/// The NIC is asked what it made of key and table: some drivers take neither and say nothing. A
+/// port that tears connections apart is repaired by handing over, which costs; so it is said.
+void Ports::set_up_rss(const PortFacts& port) {
   const std::uint16_t id = port.queues.port;
-  if (std::find(symmetric_.begin(), symmetric_.end(), id) == symmetric_.end()) return;
+  const auto found = std::find_if(spreading_.begin(), spreading_.end(),
+                                  [&](const Spreading& s) { return s.port == id; });
+  if (found == spreading_.end()) return;
   rte_eth_dev_info info{};
-  if (rte_eth_dev_info_get(id, &info) != 0 || info.reta_size == 0) return;
-  std::vector<std::uint8_t> key(info.hash_key_size != 0 ? info.hash_key_size : kKeyBytesDefault);
-  rte_eth_rss_conf rss{};
-  rss.rss_key = key.data();
-  rss.rss_key_len = static_cast<std::uint8_t>(key.size());
-  const int error = rte_eth_dev_rss_hash_conf_get(id, &rss);
-  if (error != 0) fail(port, "its RSS key cannot be read back; use `--workers 1`", error);
-  if (rss_self_test(key, redirection_table(port, info.reta_size)).has_value()) {
-    throw RuntimeSetupError(fmt::format(
-        "port {} ({}): its RSS sends the two directions of a connection to different queues; "
-        "use `--workers 1`",
-        id, port.name));
+  if (rte_eth_dev_info_get(id, &info) != 0) fail(port, "it cannot be described", -EIO);
+  settle_key(port, found->key);
+  found->redirection = redirection_table(id, info.reta_size, found->queues);
+  const std::string name = fmt::format("port {} ({})", id, port.name);
+  constexpr std::string_view kRepair =
+      "packets are handed over between workers, which costs; `--workers 1` avoids it";
+  if (found->key.empty() || found->redirection.empty()) {
+    complaints_.push_back(
+        fmt::format("{}: does not tell how its RSS spreads packets; {}", name, kRepair));
+  } else if (const auto torn = rss_self_test(found->key, found->redirection)) {
+    complaints_.push_back(fmt::format(
+        "{}: its RSS sends the two directions of a connection to different queues ({} and {}, "
+        "for example); {}",
+        name, torn->queue_forth, torn->queue_back, kRepair));
+  } else {
+    found->symmetric = true;
+    description_.push_back(fmt::format("{}: RSS self-test passed, {} redirection entries", name,
+                                       found->redirection.size()));
   }
+}
+
+/// Makes `key` what the device uses, which is what it was given if it takes it now or before;
+/// empty where it does not tell.
+void Ports::settle_key(const PortFacts& port, std::vector<std::uint8_t>& key) const {
+  const std::uint16_t id = port.queues.port;
+  const auto read_back = [&](std::vector<std::uint8_t>& into, rte_eth_rss_conf& rss) {
+    into.assign(key.size(), 0);
+    rss = {};
+    rss.rss_key = into.data();
+    rss.rss_key_len = static_cast<std::uint8_t>(into.size());
+    return rte_eth_dev_rss_hash_conf_get(id, &rss) == 0;
+  };
+  std::vector<std::uint8_t> used;
+  rte_eth_rss_conf rss{};
+  const bool known = read_back(used, rss);
+  if (known && used != key) {
+    rss.rss_key = key.data();
+    rss.rss_key_len = static_cast<std::uint8_t>(key.size());
+    rte_eth_dev_rss_hash_update(id, &rss);
+    read_back(used, rss);
+  }
+  if (!known) used.clear();
+  key = std::move(used);
+}
+
+std::optional<FlowOwners> Ports::flow_owners(unsigned workers) const {
+  for (const Spreading& port : spreading_) {
+    if (port.symmetric && rss_repeats(port.key)) {
+      return FlowOwners(workers, port.key, port.redirection);
+    }
+  }
+  return std::nullopt;
 }
 
 const PortFacts& Ports::find(std::uint16_t port) const {

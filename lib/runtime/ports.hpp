@@ -4,12 +4,14 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "io/ethdev_source.hpp"
 #include "runtime/capture_probe.hpp"
 #include "runtime/eal_arguments.hpp"
+#include "runtime/flow_owners.hpp"
 #include "runtime/lcore_plan.hpp"
 #include "runtime/setup_error.hpp"
 #include "runtime/vdev_spec.hpp"
@@ -22,7 +24,8 @@ struct PortSettings {
   /// Frames that a poller may hand over before the first of them is released: all that the
   /// steering rings and the workers' bursts can hold.
   std::uint32_t held_max = 4096;
-  std::uint32_t receive_descriptors = 1024;  ///< per queue of a NIC
+  std::uint32_t receive_descriptors = 1024;  ///< per queue of a NIC, as far as it allows
+  std::vector<std::uint8_t> rss_key{};       ///< empty: the symmetric one. For tests
 };
 
 /// What net_pcap does not tell of a queue's file.
@@ -68,6 +71,10 @@ class Ports {
 
   /// What was configured, a line per port and pool, for -v.
   [[nodiscard]] const std::vector<std::string>& description() const { return description_; }
+  /// Sentences on what is not as it should be, although everything works.
+  [[nodiscard]] const std::vector<std::string>& complaints() const { return complaints_; }
+  /// Who owns which flow where a NIC spreads them over `workers` queues by a symmetric hash.
+  [[nodiscard]] std::optional<FlowOwners> flow_owners(unsigned workers) const;
 
  private:
   struct Pool {
@@ -79,7 +86,8 @@ class Ports {
   void configure(const PortFacts& port, std::uint16_t queues);
   void set_up_queues(const PortFacts& port, std::uint16_t queues, std::uint16_t descriptors);
   void start(const PortFacts& port);
-  void verify_symmetry(const PortFacts& port) const;
+  void set_up_rss(const PortFacts& port);
+  void settle_key(const PortFacts& port, std::vector<std::uint8_t>& key) const;
   [[nodiscard]] const PortFacts& find(std::uint16_t port) const;
   [[nodiscard]] rte_mempool* pool_of(QueueRef ref) const;
   void close_all();
@@ -87,9 +95,19 @@ class Ports {
   std::vector<PortFacts> ports_;
   PortSettings settings_;
   std::vector<Pool> pools_;  // parallel to the plan's pollers
+  /// A port that shall hold both directions of a connection together, and what it made of it.
+  struct Spreading {
+    std::uint16_t port;
+    std::uint16_t queues;
+    std::vector<std::uint8_t> key;           // empty: unknown
+    std::vector<std::uint16_t> redirection;  // the same
+    bool symmetric = false;                  // it passed the self-test
+  };
+
   std::vector<std::uint16_t> configured_;
-  std::vector<std::uint16_t> symmetric_;  // those whose RSS must hold both directions together
+  std::vector<Spreading> spreading_;
   std::vector<std::string> description_;
+  std::vector<std::string> complaints_;
 };
 
 }  // namespace flowloom

@@ -3,7 +3,12 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
+#include <memory>
+#include <set>
+
 #include "eal_fixture.hpp"
+#include "runtime/nic_rss.hpp"
 #include "support/capture_file.hpp"
 
 namespace flowloom {
@@ -140,6 +145,68 @@ TEST_F(PortsTest, DescribesWhatWasConfigured) {
   EXPECT_EQ(lines[0].find("pool flowloom_rx_0: "), 0u) << lines[0];
   EXPECT_NE(lines[1].find("net_pcap0 (net_pcap)"), std::string::npos) << lines[1];
   EXPECT_NE(lines[1].find("1 of 1 queues"), std::string::npos) << lines[1];
+}
+
+/// net_null as if it spread packets: it has a key and a table, and keeps the key that it is given
+/// only when it is told a second time.
+class SpreadingPort {
+ public:
+  SpreadingPort(const PortSettings& settings, std::uint16_t workers) {
+    testing::shared_eal();
+    vdevs_.add("net_null0");
+    std::vector<PortFacts> facts = discover_ports(vdevs_.specs());
+    facts.at(0).queues.spread = QueueSpread::Symmetric;
+    plan_ = make_lcore_plan({Eal::lcores(), queues_of(facts), workers, WriterCore::None});
+    ports_ = std::make_unique<Ports>(std::move(facts), plan_, settings);
+  }
+  [[nodiscard]] const Ports& ports() const { return *ports_; }
+  [[nodiscard]] const LcorePlan& plan() const { return plan_; }
+
+ private:
+  testing::AddedVdevs vdevs_;
+  LcorePlan plan_;
+  std::unique_ptr<Ports> ports_;
+};
+
+TEST_F(PortsTest, SelfTestPassesWithTheSymmetricKey) {
+  const SpreadingPort port(kSmall, 3);
+  EXPECT_EQ(port.plan().shape, PlanShape::RunToCompletion);
+  EXPECT_EQ(port.plan().pollers.size(), 3U);
+  EXPECT_TRUE(port.ports().complaints().empty()) << port.ports().complaints()[0];
+  const auto owners = port.ports().flow_owners(3);
+  ASSERT_TRUE(owners.has_value());
+  // Whatever the port's numbers, what it brings to a queue is owned by that queue's worker.
+  std::set<unsigned> used;
+  for (std::uint8_t last = 0; last < 64; ++last) {
+    std::array<std::uint8_t, 40> headers{0x45};
+    headers[15] = last;
+    headers[21] = 80;
+    Packet packet{};
+    packet.frame = headers.data();
+    packet.tcp_offset = 20;
+    packet.verdict = Verdict::Tcp;
+    Endpoint from{IpAddress::v4(&headers[12]), 80};
+    Endpoint to{IpAddress::v4(&headers[16]), 0};
+    std::vector<std::uint16_t> table(128);
+    for (std::size_t i = 0; i < table.size(); ++i) table[i] = static_cast<std::uint16_t>(i % 3);
+    const unsigned queue = rss_queue(rss_hash(symmetric_rss_key(40), from, to), table);
+    EXPECT_EQ(owners->owner_of(packet), queue);
+    used.insert(queue);
+  }
+  EXPECT_EQ(used.size(), 3U);
+}
+
+TEST_F(PortsTest, SelfTestSaysWhenDirectionsComeApart) {
+  PortSettings settings = kSmall;
+  for (std::uint8_t i = 0; i < 40; ++i) {
+    settings.rss_key.push_back(static_cast<std::uint8_t>(i * 37 + 11));
+  }
+  const SpreadingPort port(settings, 2);
+  ASSERT_EQ(port.ports().complaints().size(), 1U);
+  EXPECT_NE(port.ports().complaints()[0].find("two directions of a connection to different"),
+            std::string::npos)
+      << port.ports().complaints()[0];
+  EXPECT_FALSE(port.ports().flow_owners(2).has_value());
 }
 
 TEST_F(PortsTest, TooLargeAPoolIsOneSentence) {
