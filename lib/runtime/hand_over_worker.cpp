@@ -123,17 +123,25 @@ void HandOverWorker::stop() {
   shared_.has_ended(index_);
 }
 
+inline unsigned HandOverWorker::receiver_of(const Packet& packet) const {
+  if (packet.verdict == Verdict::Tcp) [[likely]] return shared_.owners().owner_of(packet);
+  return packet.verdict == Verdict::Fragment ? shared_.fragments() : index_;
+}
+
 void HandOverWorker::route() {
   if (routed_slot_ == kNoSlot) return;
   Burst& burst = slots_[routed_slot_];
   if (!decoded_) front_.decode_all(burst);
   decoded_ = true;
   const EventKey last = key_of(burst.packets[burst.size - 1]);
+  // Most of what a NIC brings is at its owner.
+  while (kept_ == routed_ && routed_ < burst.size &&
+         receiver_of(burst.packets[routed_]) == index_) {
+    kept_ = ++routed_;
+  }
   for (; routed_ < burst.size; ++routed_) {
     Packet& packet = burst.packets[routed_];
-    unsigned owner = index_;
-    if (packet.verdict == Verdict::Tcp) owner = shared_.owners().owner_of(packet);
-    if (packet.verdict == Verdict::Fragment) owner = shared_.fragments();
+    const unsigned owner = receiver_of(packet);
     if (owner != index_) {
       if (outbox_.send(owner, packet)) {
         const bool same_thread = owner == shared_.fragments() && index_ == 0;

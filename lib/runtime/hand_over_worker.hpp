@@ -129,6 +129,7 @@ class HandOverWorker {
   }
   [[nodiscard]] bool has_own() const { return own_ < received_end_; }
   [[nodiscard]] Packet& own_head() { return slots_[received(own_).slot].packets[own_next_]; }
+  [[nodiscard]] unsigned receiver_of(const Packet& packet) const;
   [[nodiscard]] EventKey limit();
   void skip_empty();
   void next_own();
