@@ -13,6 +13,7 @@
 #include <functional>
 
 #include "base/check.hpp"
+#include "io/device_clock.hpp"
 
 namespace flowloom {
 
@@ -57,6 +58,14 @@ std::uint8_t checksum_flags(std::uint64_t offload_flags) {
 
 }  // namespace
 
+bool read_device_ticks(std::uint16_t port, std::uint64_t& ticks) {
+  // Experimental for as long as it exists, which says nothing of what it does.
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wdeprecated-declarations"
+  return rte_eth_read_clock(port, &ticks) == 0;
+#pragma GCC diagnostic pop
+}
+
 std::uint32_t ethdev_lookahead(std::size_t queues) {
   const std::size_t share = ethdev_limits::kLookaheadTotal / std::max<std::size_t>(queues, 1);
   return static_cast<std::uint32_t>(std::clamp<std::size_t>(share, 1, kBurstMax));
@@ -95,6 +104,7 @@ struct EthdevSource::PortCounts {
   std::uint64_t missed_before = 0;
   std::uint64_t errors = 0;
   std::uint64_t without_mbuf = 0;
+  DeviceClock clock;           // of its stamps, where it has some
 };
 
 /// What a frame that was handed over occupies: an mbuf, or scratch up to an end.
@@ -144,7 +154,8 @@ void EthdevSource::find_ports() {
       ports_.push_back({.port = config.port,
                         .missed_before = now.imissed + now.rx_nombuf,
                         .errors = now.ierrors,
-                        .without_mbuf = now.rx_nombuf});
+                        .without_mbuf = now.rx_nombuf,
+                        .clock = {}});
       port = ports_.end() - 1;
     }
     if (config.queue == 0) port->counted_here = true;
@@ -215,18 +226,29 @@ EthdevSource::Refill EthdevSource::judge_short_read(Queue& queue, std::uint32_t 
   return received > 0 ? Refill::Packets : Refill::Ended;
 }
 
+/// The counter is read between two readings of the system's clock, and stood there in their midst.
+void EthdevSource::align_clock(PortCounts& port) {
+  std::uint64_t ticks = 0;
+  const Timestamp before = system_clock_now();
+  if (!port.clock.is_due(before) || !settings_.read_ticks(port.port, ticks)) return;
+  port.clock.align(ticks, before + (system_clock_now() - before) / 2);
+}
+
 /// Packets before `first` have their stamps. The last one waits for its clock where that depends on
 /// what follows and more may come; live inputs have nothing to wait for.
 void EthdevSource::stamp_pending(Queue& queue, std::uint32_t first) {
   const bool recorded = queue.config.stamps == StampSource::MbufMicroseconds;
+  PortCounts& port = ports_[queue.port_index];
+  if (queue.config.stamps == StampSource::DeviceTicks) align_clock(port);
   const Timestamp now = system_clock_now();
   const auto stamp_offset = static_cast<std::size_t>(stamp_offset_);
   for (std::uint32_t i = first; i < queue.count; ++i) {
     rte_mbuf* mbuf = queue.mbufs[i];
     Timestamp stamp = now;
-    if (recorded && (mbuf->ol_flags & stamp_flag_) != 0) {
-      stamp = from_microseconds(
-          static_cast<std::int64_t>(*RTE_MBUF_DYNFIELD(mbuf, stamp_offset, rte_mbuf_timestamp_t*)));
+    const bool stamped = recorded || port.clock.is_known();
+    if (stamped && (mbuf->ol_flags & stamp_flag_) != 0) {
+      const std::uint64_t mark = *RTE_MBUF_DYNFIELD(mbuf, stamp_offset, rte_mbuf_timestamp_t*);
+      stamp = recorded ? from_microseconds(static_cast<std::int64_t>(mark)) : port.clock.at(mark);
     }
     queue.stamps[i] = stamp;
   }

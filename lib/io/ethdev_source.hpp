@@ -27,7 +27,8 @@ enum class QueueEnd : std::uint8_t {
 /// Where a packet's stamp comes from.
 enum class StampSource : std::uint8_t {
   ReceiveClock,     ///< one reading of the system clock per burst
-  MbufMicroseconds  ///< net_pcap: the recorded stamp, in microseconds since the epoch
+  MbufMicroseconds, ///< net_pcap: the recorded stamp, in microseconds since the epoch
+  DeviceTicks       ///< the NIC's own counter, where a packet has a stamp of it
 };
 
 namespace ethdev_limits {
@@ -51,12 +52,17 @@ struct EthdevQueue {
   std::string name;  ///< for messages: the capture file or the port
 };
 
+/// What the counter of a port's stamps stands at now; false: it does not tell.
+using ReadTicks = bool (*)(std::uint16_t port, std::uint64_t& ticks);
+[[nodiscard]] bool read_device_ticks(std::uint16_t port, std::uint64_t& ticks);
+
 struct EthdevSettings {
   std::vector<EthdevQueue> queues;
   /// Frames handed over and not yet released; receive() is Idle when they are reached.
   std::uint32_t held_max = 4096;
   /// Contiguous copies of chained frames live here until their release; at least kFrameMax.
   std::uint32_t scratch_bytes = 4u << 20;
+  ReadTicks read_ticks = read_device_ticks;  ///< tests have counters of their own
 };
 
 /// Packets that each of `queues` queues reads ahead: kBurstMax where there are few.
@@ -97,6 +103,7 @@ class EthdevSource final : public PacketSource {
   void find_ports();
   Refill refill(Queue& queue);
   void stamp_pending(Queue& queue, std::uint32_t first);
+  void align_clock(PortCounts& port);
   Refill judge_short_read(Queue& queue, std::uint32_t received);
   void refill_or_retire(std::uint32_t index);
   void receive_merged(Burst& burst);

@@ -7,6 +7,7 @@
 #include <rte_errno.h>
 #include <rte_ethdev.h>
 #include <rte_mbuf.h>
+#include <rte_mbuf_dyn.h>
 
 #include <algorithm>
 #include <array>
@@ -116,6 +117,11 @@ rte_eth_conf configuration(const PortFacts& port, const rte_eth_dev_info& info,
   rte_eth_conf conf{};
   constexpr std::uint64_t kChecksums = RTE_ETH_RX_OFFLOAD_IPV4_CKSUM | RTE_ETH_RX_OFFLOAD_TCP_CKSUM;
   conf.rxmode.offloads = info.rx_offload_capa & kChecksums;
+  // Stamps slow some drivers down: not where nobody can tell what they mean.
+  std::uint64_t ticks = 0;
+  if (read_device_ticks(port.queues.port, ticks)) {
+    conf.rxmode.offloads |= info.rx_offload_capa & RTE_ETH_RX_OFFLOAD_TIMESTAMP;
+  }
   // Taps carry whatever the network does; a virtual device would change its kernel interface.
   const bool scatters = (info.rx_offload_capa & RTE_ETH_RX_OFFLOAD_SCATTER) != 0;
   if (bus_of(info) == "pci" && scatters && info.max_mtu >= kJumboMtu) {
@@ -301,6 +307,9 @@ void Ports::configure(const PortFacts& port, std::uint16_t queues) {
   if (error != 0) fail(port, "it cannot be described", error);
   std::vector<std::uint8_t> key = settings_.rss_key;
   const rte_eth_conf conf = configuration(port, info, queues, key);
+  // Drivers look for the place of stamps in a buffer when queues are set up.
+  const bool stamps = (conf.rxmode.offloads & RTE_ETH_RX_OFFLOAD_TIMESTAMP) != 0;
+  if (stamps && rte_mbuf_dyn_rx_timestamp_register(nullptr, nullptr) == 0) stamping_.push_back(id);
   // Nothing is sent; some drivers (net_tap) nevertheless want queues in pairs.
   std::uint16_t send_queues = 0;
   error = rte_eth_dev_configure(id, queues, send_queues, &conf);
@@ -346,6 +355,21 @@ void Ports::start(const PortFacts& port) {
   // Where it is not supported, there is nothing that would be filtered.
   rte_eth_promiscuous_enable(id);
   set_up_rss(port);
+  use_stamps_of(port);
+}
+
+void Ports::use_stamps_of(const PortFacts& port) {
+  const std::uint16_t id = port.queues.port;
+  std::uint64_t ticks = 0;
+  const bool stamps = std::find(stamping_.begin(), stamping_.end(), id) != stamping_.end() &&
+                      read_device_ticks(id, ticks);
+  if (!stamps) return;
+  description_.push_back(fmt::format("port {} ({}): stamped by hardware", id, port.name));
+  for (Pool& pool : pools_) {
+    for (EthdevQueue& queue : pool.source.queues) {
+      if (queue.port == id) queue.stamps = StampSource::DeviceTicks;
+    }
+  }
 }
 
 /// The NIC is asked what it made of key and table: some drivers take neither and say nothing. A

@@ -87,6 +87,7 @@ class Ports {
   void set_up_queues(const PortFacts& port, std::uint16_t queues, std::uint16_t descriptors);
   void start(const PortFacts& port);
   void set_up_rss(const PortFacts& port);
+  void use_stamps_of(const PortFacts& port);
   void settle_key(const PortFacts& port, std::vector<std::uint8_t>& key) const;
   [[nodiscard]] const PortFacts& find(std::uint16_t port) const;
   [[nodiscard]] rte_mempool* pool_of(QueueRef ref) const;
@@ -105,6 +106,7 @@ class Ports {
   };
 
   std::vector<std::uint16_t> configured_;
+  std::vector<std::uint16_t> stamping_;  // those with stamps of their own
   std::vector<Spreading> spreading_;
   std::vector<std::string> description_;
   std::vector<std::string> complaints_;

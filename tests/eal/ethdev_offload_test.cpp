@@ -5,12 +5,15 @@
 #include <rte_eth_ring.h>
 #include <rte_ethdev.h>
 #include <rte_mbuf.h>
+#include <rte_mbuf_dyn.h>
 #include <rte_ring.h>
 
 #include <algorithm>
 #include <chrono>
+#include <thread>
 
 #include "eal_fixture.hpp"
+#include "io/device_clock.hpp"
 #include "net/tcp_checksum.hpp"
 #include "support/capture_file.hpp"
 
@@ -162,6 +165,45 @@ TEST_F(EthdevOffloadTest, LivePacketsAreStampedWhenTheyAreReceived) {
   EXPECT_LE(to_nanoseconds(seen[0].packet.stamp), after);
   EXPECT_EQ(seen[0].packet.stamp, seen[1].packet.stamp);
   EXPECT_EQ(source.receive(burst), SourceState::Idle) << "a live source does not end";
+}
+
+/// A counter of half-nanoseconds, on the system's clock.
+bool half_nanoseconds(std::uint16_t, std::uint64_t& ticks) {
+  const auto now = std::chrono::system_clock::now().time_since_epoch();
+  ticks = 2 * static_cast<std::uint64_t>(std::chrono::duration_cast<Duration>(now).count());
+  return true;
+}
+
+TEST_F(EthdevOffloadTest, StampsOfHardwareAreTaken) {
+  int offset = -1;
+  std::uint64_t flag = 0;
+  ASSERT_EQ(rte_mbuf_dyn_rx_timestamp_register(&offset, &flag), 0);
+  const auto stamped = [&](std::uint64_t ticks, std::uint64_t flags) {
+    rte_mbuf* mbuf = make(pattern(60, 1), flags);
+    *RTE_MBUF_DYNFIELD(mbuf, static_cast<std::size_t>(offset), rte_mbuf_timestamp_t*) = ticks;
+    return mbuf;
+  };
+  EthdevSettings s = settings();
+  for (EthdevQueue& queue : s.queues) queue.stamps = StampSource::DeviceTicks;
+  s.read_ticks = half_nanoseconds;
+  EthdevSource source(s);
+  // The first packets tell what the counter means; until then they have the time of receiving.
+  send(stamped(0, flag));
+  ASSERT_EQ(receive(source).size(), 1u);
+  std::this_thread::sleep_for(DeviceClock::kInterval * 2);
+  std::uint64_t ticks = 0;
+  half_nanoseconds(port_, ticks);
+  const std::uint64_t sent = ticks - 2 * 1'000'000;  // a millisecond ago
+  send(stamped(sent, flag));
+  send(stamped(sent + 2 * 500, flag));
+  send(stamped(sent, 0));
+  const auto seen = receive(source);
+  ASSERT_EQ(seen.size(), 3u);
+  const auto expected = static_cast<std::int64_t>(sent / 2);
+  EXPECT_NEAR(static_cast<double>(to_nanoseconds(seen[0].packet.stamp) - expected), 0, 100'000);
+  EXPECT_NEAR(static_cast<double>((seen[1].packet.stamp - seen[0].packet.stamp).count()), 500, 20);
+  EXPECT_GE(to_nanoseconds(seen[2].packet.stamp), static_cast<std::int64_t>(ticks / 2))
+      << "a packet without a stamp has the time of receiving";
 }
 
 TEST_F(EthdevOffloadTest, LiveQueuesTakeTurns) {
