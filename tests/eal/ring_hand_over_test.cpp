@@ -130,7 +130,7 @@ Outcome RingHandOver::run_on_rings(const std::vector<MemoryFrame>& frames, const
   return {engine.ledger(), writer.outcomes()};
 }
 
-// case: R2-wrong-queue
+// case: J12
 TEST_F(RingHandOver, TwoQueuesAreAsGoodAsOne) {
   const std::vector<MemoryFrame> frames = capture(9, 60);
   const Outcome one = run_one_queue(frames);

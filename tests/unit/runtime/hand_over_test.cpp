@@ -33,7 +33,7 @@ Outcome run_dealt(const std::vector<MemoryFrame>& frames, const EngineSettings& 
   return outcome;
 }
 
-// case: R2-wrong-queue
+// case: J12
 TEST(HandOver, EveryConnectionIsTheSameHoweverItsPacketsAreDealt) {
   const std::vector<MemoryFrame> frames = capture(1, 300);
   const Outcome one = run_one_queue(frames);
