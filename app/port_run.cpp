@@ -63,6 +63,7 @@ ExitStatus run_ports(const CommonOptions& options, Session& session,
       plan.shape == PlanShape::RunToCompletion ? plan.pollers.size() : plan.workers.size());
   const std::optional<FlowOwners> owners = ports.flow_owners(session.settings().workers);
   if (owners) session.settings().owners = &*owners;
+  session.settings().order = SourceOrder::AsReceived;
   LcoreLauncher launcher(plan);
   const TelemetryCommands telemetry(session.board());
   return session.run(

@@ -122,11 +122,11 @@ void Engine::share_sources() {
   FLOWLOOM_CHECK(hand_over_->workers() == settings_.workers);
   fragments_ = std::make_unique<FragmentStage>(*hand_over_, receivers_[0]->front,
                                                receivers_[0]->ledger, settings_.when_full);
+  const HandOverPolicy policy{settings_.when_full, settings_.order};
   for (unsigned i = 0; i < settings_.workers; ++i) {
     handing_.push_back(std::make_unique<HandOverWorker>(*hand_over_, i, *sources_[i],
                                                         receivers_[i]->front,
-                                                        receivers_[i]->ledger,
-                                                        settings_.when_full,
+                                                        receivers_[i]->ledger, policy,
                                                         std::uint64_t{i} << kSourceShift));
   }
 }

@@ -48,6 +48,7 @@ struct EngineSettings {
   /// Of threads that have had nothing to do for long; see Backoff.
   std::chrono::nanoseconds longest_sleep = Backoff::kShortSleep;
   const BpfFilter* filter = nullptr;       ///< outlives the engine; nullptr: everything
+  SourceOrder order = SourceOrder::Recorded;  ///< of several sources
   /// Several sources: who owns which flow, where hardware decides; nullptr: by a hash. Of as many
   /// workers as there are; only the constructor looks at it.
   const FlowOwners* owners = nullptr;

@@ -16,6 +16,12 @@
 
 namespace flowloom {
 
+/// How sources that several workers poll stand to each other.
+enum class SourceOrder : std::uint8_t {
+  Recorded,   ///< their stamps are the order, however long one has to wait for another
+  AsReceived  ///< live: nobody waits before a packet is handed over, nor for ever
+};
+
 /// Senders and receivers are numbered: the workers, and behind them the one that puts fragments
 /// together, on the thread of worker 0. All fragments of a run go there, so that those of one
 /// datagram meet, at any depth of tunnels.
@@ -41,6 +47,14 @@ class HandOver {
   /// Nothing is in hand: the others need not wait for it.
   void has_nothing(unsigned source) { set(source, SourceWork::Nothing); }
   void has_ended(unsigned source) { set(source, SourceWork::Ended); }
+
+  /// A packet goes from one worker to another: from now on their order matters.
+  void hands_over() {
+    if (!any_handed_over()) handed_over_.store(true, std::memory_order_relaxed);
+  }
+  [[nodiscard]] bool any_handed_over() const {
+    return handed_over_.load(std::memory_order_relaxed);
+  }
 
   // --- the thread that puts fragments together
   /// Every packet up to `key` that any source has received is in its lane.
@@ -78,6 +92,7 @@ class HandOver {
   EventKey reached_;            // the same
   Watermark reach_;
   alignas(64) std::atomic<bool> ended_{false};
+  std::atomic<bool> handed_over_{false};
 };
 
 }  // namespace flowloom

@@ -80,14 +80,14 @@ void FragmentStage::release() {
 }
 
 HandOverWorker::HandOverWorker(HandOver& shared, unsigned index, PacketSource& source,
-                               Front& front, Ledger& ledger, WhenFull when_full,
+                               Front& front, Ledger& ledger, const HandOverPolicy& policy,
                                std::uint64_t first_number)
     : shared_(shared),
       index_(index),
       source_(source),
       front_(front),
       ledger_(ledger),
-      when_full_(when_full),
+      policy_(policy),
       outbox_(shared.outbox(index)),
       inbox_(shared.inbox(index)),
       number_(first_number) {
@@ -143,12 +143,13 @@ void HandOverWorker::route() {
     Packet& packet = burst.packets[routed_];
     const unsigned owner = receiver_of(packet);
     if (owner != index_) {
+      shared_.hands_over();
       if (outbox_.send(owner, packet)) {
         const bool same_thread = owner == shared_.fragments() && index_ == 0;
         if (!same_thread) ++ledger_.handed_over;
         continue;
       }
-      if (when_full_ == WhenFull::Wait) return;
+      if (policy_.when_full == WhenFull::Wait) return;
       packet.verdict = Verdict::LaneFull;
     }
     if (kept_ != routed_) burst.packets[kept_] = packet;
@@ -159,25 +160,35 @@ void HandOverWorker::route() {
   burst.size = kept_;
   routed_slot_ = kNoSlot;
   // Not earlier: its own packets can be tracked only from now on.
+  newest_ = last;
   shared_.is_at(index_, last);
 }
 
-// Where packets do not wait, a worker that has had no room for more for too long goes on without
-// knowing whether others still have something for it that is older.
+// Live, a worker goes on without knowing whether others have something for it that is older: as
+// long as nothing was ever handed over, and when it has had no room for too long, until the others
+// have caught up.
 EventKey HandOverWorker::limit() {
   reach_ = shared_.reach();
   if (reach_.ended) return kNoLimit;
-  if (when_full_ == WhenFull::Wait || !is_full() || !has_own()) {
-    is_held_up_ = false;
+  if (policy_.order == SourceOrder::Recorded) return reach_.key;
+  if (newest_ <= reach_.key) {
+    is_impatient_ = is_held_up_ = false;
     return reach_.key;
+  }
+  if (!shared_.any_handed_over()) return newest_;
+  is_impatient_ = is_impatient_ || has_waited_enough();
+  return is_impatient_ ? newest_ : reach_.key;
+}
+
+bool HandOverWorker::has_waited_enough() {
+  if (!is_full()) {
+    is_held_up_ = false;
+    return false;
   }
   const auto now = std::chrono::steady_clock::now();
   if (!is_held_up_) held_up_since_ = now;
   is_held_up_ = true;
-  if (now - held_up_since_ < kPatience) return reach_.key;
-  const Burst& newest = slots_[received(received_end_ - 1).slot];
-  const Packet& last = newest.size > 0 ? newest.packets[newest.size - 1] : own_head();
-  return std::max(reach_.key, key_of(last));
+  return now - held_up_since_ >= kPatience;
 }
 
 void HandOverWorker::next_own() {

@@ -63,6 +63,12 @@ class FragmentStage {
   EventKey published_;
 };
 
+/// What a worker does when others are slower.
+struct HandOverPolicy {
+  WhenFull when_full = WhenFull::Wait;
+  SourceOrder order = SourceOrder::Recorded;
+};
+
 class HandOverWorker {
  public:
   /// A burst to be tracked, and what of it came from where.
@@ -75,7 +81,7 @@ class HandOverWorker {
 
   /// All outlive this.
   HandOverWorker(HandOver& shared, unsigned index, PacketSource& source, Front& front,
-                 Ledger& ledger, WhenFull when_full, std::uint64_t first_number);
+                 Ledger& ledger, const HandOverPolicy& policy, std::uint64_t first_number);
 
   /// A new burst of the source, if there is room and one has come: to be marked and route()d.
   [[nodiscard]] Burst* receive(std::uint32_t limit);
@@ -131,6 +137,7 @@ class HandOverWorker {
   [[nodiscard]] Packet& own_head() { return slots_[received(own_).slot].packets[own_next_]; }
   [[nodiscard]] unsigned receiver_of(const Packet& packet) const;
   [[nodiscard]] EventKey limit();
+  [[nodiscard]] bool has_waited_enough();
   void skip_empty();
   void next_own();
   [[nodiscard]] bool fits_whole(const EventKey& limit, const Packet* other);
@@ -142,14 +149,16 @@ class HandOverWorker {
   PacketSource& source_;
   Front& front_;
   Ledger& ledger_;
-  const WhenFull when_full_;
+  const HandOverPolicy policy_;
   Outbox outbox_;
   Inbox inbox_;
   RisingClock clock_;
   HandOver::Reach reach_{};
   bool ended_ = false;
   std::uint64_t number_;
-  bool is_held_up_ = false;  // has no room; live only
+  EventKey newest_;             // of what was received
+  bool is_impatient_ = false;   // goes on without the others until they have caught up
+  bool is_held_up_ = false;     // has no room
   std::chrono::steady_clock::time_point held_up_since_;
 
   // Bursts in the order of receiving: [received_begin_, tracked_) wait for others alone, [tracked_,

@@ -116,6 +116,7 @@ Outcome RingHandOver::run_on_rings(const std::vector<MemoryFrame>& frames, const
   StampedSource right(queue(1), stamps[1]);
   EngineSettings s = settings(kQueues, kBurstMax);
   s.when_full = WhenFull::Shed;  // as live ports do
+  s.order = SourceOrder::AsReceived;
   RecordingWriter writer;
   Engine engine(s, {&left, &right}, &writer);
   std::thread running([&] {

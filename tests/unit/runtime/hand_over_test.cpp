@@ -114,6 +114,7 @@ void expect_same_in_turn(WhenFull when_full, NextWhen next) {
     SourceInTurn b(dealt[1], numbers[1], turn, next);
     EngineSettings s = settings(2, kBurstMax);
     s.when_full = when_full;
+    s.order = next == NextWhen::Released ? SourceOrder::AsReceived : SourceOrder::Recorded;
     expect_same(one, run(s, {&a, &b}));
   }
 }
@@ -217,6 +218,7 @@ TEST(HandOver, LivePacketsDoNotWaitForAWorker) {
     SCOPED_TRACE("late: " + std::to_string(late));
     EngineSettings s = settings(2, kBurstMax);
     s.when_full = WhenFull::Shed;
+    s.order = SourceOrder::AsReceived;
     const Delays delays{.late_worker = late, .late = std::chrono::milliseconds{400}};
     const auto all_to_the_other = [=](std::size_t, const MemoryFrame&) { return 1 - late; };
     const Outcome outcome = run_dealt(frames, s, all_to_the_other, delays);
