@@ -33,6 +33,11 @@ constexpr std::int64_t kTinyIntervalNs = 2'000;
 constexpr std::uint64_t kSynPackets = 5'000'000;
 constexpr std::int64_t kSynIntervalNs = 1'000;
 constexpr std::uint64_t kRandomConversations = 10'000;
+constexpr std::uint64_t kFloodPackets = 10'000'000;
+constexpr std::uint64_t kFloodTransfers = 1000;
+constexpr std::uint64_t kFloodConcurrent = 50;
+constexpr double kFloodTransferBytes = 30'000;
+constexpr std::int64_t kFloodIntervalNs = 1'000;
 
 constexpr Mishaps kMessy{.reorder = 0.0137,  // data segments and FINs
                          .retransmit = 0.0105,
@@ -49,11 +54,12 @@ struct Options {
   bool ipv6 = false;
   bool padded = true;
   // Of random conversations.
-  std::optional<std::uint64_t> conversations;
+  std::optional<std::uint64_t> conversations;  // of a flood, too
   std::optional<std::uint64_t> only_talk;
   double message_size = 1;
   std::vector<std::string> with;
   std::vector<std::string> without;
+  std::string flood = "syn";
 };
 
 std::uint64_t scaled(std::uint64_t full, double scale) {
@@ -145,6 +151,35 @@ void make_syn(const Options& options) {
   playback.close(options.kind);
 }
 
+const std::map<std::string, FloodKind> kFloods = {{"none", FloodKind::None},
+                                                  {"syn", FloodKind::Syn},
+                                                  {"ack", FloodKind::Ack},
+                                                  {"psh", FloodKind::Push}};
+
+/// The transfers are the same for every kind of flood, and without one.
+void make_flood(const Options& options) {
+  constexpr std::uint64_t kSegmentBytes = 1460;
+  constexpr std::uint64_t kOtherPackets = 8;  // handshake, request, FINs
+  const auto bytes = static_cast<std::uint64_t>(kFloodTransferBytes * options.message_size);
+  const std::uint64_t packets_each = kOtherPackets + (bytes / kSegmentBytes + 1) * 3 / 2;
+  PlaybackConfig config = config_of(options);
+  config.connections = options.conversations.value_or(kFloodTransfers);
+  config.concurrent = kFloodConcurrent;
+  config.packet_interval_ns = kFloodIntervalNs;
+  config.flood.kind = kFloods.at(options.flood);
+  config.flood.family = options.ipv6 ? Family::V6 : Family::V4;
+  if (config.flood.kind != FloodKind::None) {
+    config.flood.packets = scaled(kFloodPackets, options.scale);
+    config.flood.per_packet = static_cast<double>(config.flood.packets) /
+                              static_cast<double>(packets_each * config.connections);
+  }
+  Playback playback(config);
+  playback.play([&](std::uint64_t i, Random& random) {
+    return Conversation(identity_of(i, options, bytes, random), Dialogue::bulk(bytes));
+  });
+  playback.close(options.kind);
+}
+
 Feature feature_named(const std::string& name) {
   const auto found = std::find(kFeatureNames.begin(), kFeatureNames.end(), name);
   return static_cast<Feature>(found - kFeatureNames.begin());
@@ -168,6 +203,7 @@ const std::map<std::string, std::function<void(const Options&)>> kKinds = {
     {"many", [](const Options& o) { make_many(o, {}); }},
     {"bulk", make_bulk},
     {"tiny", make_tiny},
+    {"flood", make_flood},
     {"messy", [](const Options& o) { make_many(o, kMessy); }},
     {"random", make_random},
     {"syn", make_syn}};
@@ -189,8 +225,10 @@ double scale_from(const std::string& text) {
 
 void add_random_options(CLI::App& app, Options& options) {
   const std::vector<std::string> names(kFeatureNames.begin(), kFeatureNames.end());
-  app.add_option("--connections", options.conversations, "random: conversations");
-  app.add_option("--size", options.message_size, "random: factor on the length of messages");
+  app.add_option("--connections", options.conversations,
+                 "random: conversations; flood: transfers (1000)");
+  app.add_option("--size", options.message_size,
+                 "random, flood: factor on the length of messages");
   app.add_option("--only", options.only_talk, "random: this conversation alone, as in the whole");
   app.add_option("--with", options.with, "random: nothing but these features")
       ->delimiter(',')
@@ -206,7 +244,7 @@ int run(int argc, char** argv) {
   CLI::App app{"Writes a made capture and its ground truth (OUT.truth.jsonl, OUT.truth.json)."};
   std::vector<std::string> names;
   for (const auto& [name, make] : kKinds) names.push_back(name);
-  app.add_option("KIND", options.kind, "many, bulk, tiny, messy, syn or random")
+  app.add_option("KIND", options.kind, "many, bulk, tiny, messy, syn, random or flood")
       ->required()
       ->check(CLI::IsMember(names));
   app.add_option("OUT", options.path, "capture to write (pcap, or pcapng by its name)")->required();
@@ -215,6 +253,8 @@ int run(int argc, char** argv) {
   app.add_flag("-6", options.ipv6, "IPv6");
   app.add_flag("--pad,!--no-pad", options.padded, "pad short frames to 60 bytes (default)");
   add_random_options(app, options);
+  app.add_option("--flood", options.flood, "flood: what of; syn, ack, psh or none")
+      ->check(CLI::IsMember(kFloods));
   CLI11_PARSE(app, argc, argv);
   options.scale = scale_from(scale);
   kKinds.at(options.kind)(options);

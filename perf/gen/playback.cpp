@@ -18,12 +18,26 @@ Playback::Playback(const PlaybackConfig& config)
       builder_(config.padding),
       pcap_(config.path),
       truth_(config.path),
+      flood_(config.flood.kind, config.flood.family, config.seed),
       stamp_ns_(kStartNs) {}
 
-void Playback::write(FrameBuilder::Frame frame) {
+void Playback::write(FrameBuilder::Frame frame, Random& random) {
   pcap_.write(stamp_ns_, frame);
   const auto spread = static_cast<std::uint64_t>(2 * config_.packet_interval_ns);
-  stamp_ns_ += static_cast<std::int64_t>(random_.below(spread + 1));
+  stamp_ns_ += static_cast<std::int64_t>(random.below(spread + 1));
+}
+
+void Playback::put_flood(std::uint64_t packets, const Endpoint& server) {
+  Totals& totals = truth_.totals();
+  for (; packets > 0 && flooded_ < config_.flood.packets; --packets, ++flooded_) {
+    const Flood::Packet packet = flood_.next(server);
+    write(builder_.whole(packet.identity, packet.segment), flood_.random());
+    ++totals.connections;
+    ++totals.flood_packets;
+    totals.flood_bytes += packet.segment.bytes;
+    totals.payload_bytes += packet.segment.bytes;
+    if (packet.segment.bytes > 0) ++totals.data_packets;
+  }
 }
 
 /// Puts all pieces that are not lost; true where none is.
@@ -138,6 +152,7 @@ void Playback::play(const Casting& casting) {
   };
   std::vector<Slot> slots(std::min(config_.concurrent, config_.connections));
   for (Slot& slot : slots) next_conversation(slot);
+  Endpoint last_server{};
   while (!slots.empty()) {
     const std::size_t index = random_.below(slots.size());
     Slot& slot = slots[index];
@@ -145,6 +160,11 @@ void Playback::play(const Casting& casting) {
         config_.longest_run == 1 ? 1 : random_.between(1, config_.longest_run);
     bool alive = true;
     for (std::uint64_t i = 0; i < run && alive; ++i) alive = step(slot);
+    flood_due_ += config_.flood.per_packet;
+    const auto due = static_cast<std::uint64_t>(flood_due_);
+    flood_due_ -= static_cast<double>(due);
+    put_flood(due, slot.conversation.identity().ends[1]);
+    last_server = slot.conversation.identity().ends[1];
     if (alive) continue;
     truth_.connection(slot.conversation.identity(), slot.conversation.sent(), slot.coverage);
     if (cast < config_.connections) {
@@ -154,6 +174,7 @@ void Playback::play(const Casting& casting) {
       slots.pop_back();
     }
   }
+  put_flood(config_.flood.packets, last_server);
 }
 
 void Playback::put_lone_syn(const Identity& identity) {

@@ -4,6 +4,7 @@
 
 #include "perf/gen/content.hpp"
 #include "perf/gen/conversation.hpp"
+#include "perf/gen/flood.hpp"
 #include "perf/gen/frame_builder.hpp"
 #include "perf/gen/pcap_file.hpp"
 #include "perf/gen/truth.hpp"
@@ -25,6 +26,14 @@ struct Mishaps {
   double fragments_backwards = 0;  ///< of a fragmented segment
 };
 
+/// Packets of nobody between those of the conversations.
+struct FloodPlan {
+  FloodKind kind = FloodKind::None;
+  Family family = Family::V4;
+  std::uint64_t packets = 0;
+  double per_packet = 0;  ///< of a conversation; what is left comes at the end
+};
+
 struct PlaybackConfig {
   std::string path;
   std::uint64_t seed = 1;
@@ -34,6 +43,7 @@ struct PlaybackConfig {
   std::uint64_t concurrent = 1;
   std::uint32_t longest_run = 1;        ///< packets of one connection in a row
   std::int64_t packet_interval_ns = 0;  ///< mean; drawn evenly from [0, 2 x mean]
+  FloodPlan flood;
 };
 
 class Playback {
@@ -43,6 +53,7 @@ class Playback {
 
   explicit Playback(const PlaybackConfig& config);
 
+  /// With the whole flood.
   void play(const Casting& casting);
   /// One SYN outside all conversations.
   void put_lone_syn(const Identity& identity);
@@ -70,13 +81,18 @@ class Playback {
   void hold_copies(Slot& slot, const Segment& segment);
   void put(Slot& slot, const Segment& segment);
   bool put_fragments(const Identity& identity, const Segment& segment);
-  void write(FrameBuilder::Frame frame);
+  void write(FrameBuilder::Frame frame, Random& random);
+  void write(FrameBuilder::Frame frame) { write(frame, random_); }
+  void put_flood(std::uint64_t packets, const Endpoint& server);
 
   PlaybackConfig config_;
   Random random_;
   FrameBuilder builder_;
   PcapFile pcap_;
   TruthWriter truth_;
+  Flood flood_;  ///< with random numbers of its own: the conversations are the same without it
+  std::uint64_t flooded_ = 0;
+  double flood_due_ = 0;
   std::int64_t stamp_ns_;
 };
 

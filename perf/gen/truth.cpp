@@ -138,7 +138,9 @@ void TruthWriter::close(const std::string& kind, const PcapFile& pcap) {
   const std::pair<const char*, std::uint64_t> mishaps[] = {
       {"reordered_packets", t.reordered_packets},
       {"retransmitted_packets", t.retransmitted_packets},
-      {"overlapping_packets", t.overlapping_packets}};
+      {"overlapping_packets", t.overlapping_packets},
+      {"flood_packets", t.flood_packets},
+      {"flood_bytes", t.flood_bytes}};
   for (const auto& [name, value] : mishaps) {
     if (value > 0) text += fmt::format(R"(,"{}":{})", name, value);
   }

@@ -49,6 +49,8 @@ struct Totals {
   std::uint64_t overlapping_packets = 0;
   std::uint64_t fragmented_packets = 0;
   std::uint64_t fragments = 0;
+  std::uint64_t flood_packets = 0;  ///< each a connection of its own, without lines
+  std::uint64_t flood_bytes = 0;    ///< among the payload, and nowhere else
 };
 
 class TruthWriter {
