@@ -35,7 +35,7 @@ constexpr std::int64_t kSynIntervalNs = 1'000;
 constexpr std::uint64_t kRandomConversations = 10'000;
 constexpr std::uint64_t kFloodPackets = 10'000'000;
 constexpr std::uint64_t kFloodTransfers = 1000;
-constexpr std::uint64_t kFloodConcurrent = 50;
+constexpr std::uint64_t kFloodConcurrent = 10;
 constexpr double kFloodTransferBytes = 30'000;
 constexpr std::int64_t kFloodIntervalNs = 1'000;
 
