@@ -13,10 +13,11 @@ namespace flowloom {
 inline constexpr std::uint32_t kNoIndex = 0xffffffff;
 
 /// Last freed is first reused, so a small working set stays in cache and untouched slots stay
-/// untouched memory. Objects are zeroed when taken. Not thread-safe: one lcore owns a pool.
-template <class T>
+/// untouched memory. Objects are zeroed when taken, their first ZeroedBytes at least. Not
+/// thread-safe: one lcore owns a pool.
+template <class T, std::size_t ZeroedBytes = sizeof(T)>
 class SlabPool {
-  static_assert(sizeof(T) >= sizeof(std::uint32_t));
+  static_assert(ZeroedBytes >= sizeof(std::uint32_t) && ZeroedBytes <= sizeof(T));
 
  public:
   SlabPool() = default;
@@ -27,7 +28,7 @@ class SlabPool {
     std::uint32_t index = free_head_;
     if (index != kNoIndex) {
       std::memcpy(&free_head_, &objects_[index], sizeof free_head_);
-      std::memset(static_cast<void*>(&objects_[index]), 0, sizeof(T));
+      std::memset(static_cast<void*>(&objects_[index]), 0, ZeroedBytes);
     } else if (fresh_ < objects_.size()) {
       index = fresh_++;
     } else {

@@ -7,9 +7,11 @@
 // look like, and memory never exceeds the span that is buffered (Dharmapurikar and Paxson, 2005).
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 #include "base/bytes.hpp"
+#include "base/prefetch.hpp"
 #include "base/slab_pool.hpp"
 #include "net/stream_offset.hpp"
 #include "tcp/overlap_policy.hpp"
@@ -32,6 +34,8 @@ class ReorderPool {
   }
   ReorderPage& operator[](std::uint32_t page) { return pages_[page]; }
   const ReorderPage& operator[](std::uint32_t page) const { return pages_[page]; }
+  /// What of a page is neither its payload nor, where little is held, its further bits.
+  void prefetch(std::uint32_t page) const { prefetch_line<PrefetchFor::Write>(&pages_[page]); }
   [[nodiscard]] std::uint32_t in_use() const { return pages_.in_use(); }
   [[nodiscard]] std::uint32_t capacity() const { return pages_.capacity(); }
   /// The owner of a page in use, chosen by `random`; kNoIndex when none is in use.
@@ -41,7 +45,7 @@ class ReorderPool {
   [[nodiscard]] std::uint8_t* scratch() const { return scratch_.data(); }
 
  private:
-  SlabPool<ReorderPage> pages_;
+  SlabPool<ReorderPage, offsetof(ReorderPage, bytes)> pages_;
   ReservedArray<std::uint8_t> scratch_;
   std::uint64_t sequence_ = 0;
 };
@@ -92,6 +96,10 @@ class ReorderQueue {
   [[nodiscard]] std::uint32_t pages() const { return pages_; }
   [[nodiscard]] std::uint64_t bytes() const { return bytes_; }
 
+  /// Its first page will be given back soon.
+  void prefetch(const ReorderPool& pool) const {
+    if (front_page_ != 0) pool.prefetch(front_page_ - 1);
+  }
   /// Offset of the first held byte. Preconditions: not empty.
   [[nodiscard]] StreamOffset front(const ReorderPool& pool) const;
   /// End of the run of held bytes that begins at front(). Preconditions: not empty.
