@@ -272,6 +272,7 @@ EngineSettings engine_settings(const CommonOptions& o) {
   s.shard.checksum = o.checksum == "none"  ? ChecksumMode::None
                      : o.checksum == "all" ? ChecksumMode::All
                                            : ChecksumMode::Auto;
+  s.farewell = Farewell::Summary;
   s.evidence = o.overlap_evidence ? KeepEvidence::Yes : KeepEvidence::No;
   s.shard.tcp.overlap = *overlap_policy_from_name(o.overlap);
   s.shard.tcp.deliver = *value_named<DeliverWhen>(kDeliverNames, o.deliver);

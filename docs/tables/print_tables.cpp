@@ -147,6 +147,19 @@ void print_constants() {
   constant("kPageBytes", flowloom::kPageBytes, "bytes");
   constant("TcpSettings::pages_per_direction", flowloom::TcpSettings{}.pages_per_direction,
            "pages");
+  begin("eviction");
+  fmt::print("| constant | value |\n|---|---|\n");
+  constant("EvictionOrder::kSegmentsInOrder", flowloom::EvictionOrder::kSegmentsInOrder,
+           "segments");
+  constant("EvictionLog::kInterval", flowloom::EvictionLog::kInterval / 1s, "s");
+  constant("Shard::kPressureBegins", flowloom::Shard::kPressureBegins,
+           "(all but a part of so many in use)");
+  constant("Shard::kPressureEnds", flowloom::Shard::kPressureEnds, "(the same)");
+  constant("Shard::kHurriedUnconfirmedTimeout",
+           flowloom::Shard::kHurriedUnconfirmedTimeout / 1s, "s");
+  constant("Shard::kHurriedClosedTimeout", flowloom::Shard::kHurriedClosedTimeout / 1s, "s");
+  constant("Shard::kPagesForConfirmed", flowloom::Shard::kPagesForConfirmed,
+           "(a part of so many)");
   begin("timeouts");
   fmt::print("| setting | default |\n|---|---|\n");
   const flowloom::ShardConfig config;
@@ -163,9 +176,10 @@ void print_sizing() {
   constexpr std::size_t kMebi = std::size_t{1} << 20;
   constexpr std::size_t kShareOfBucket = 8;
   constexpr std::size_t kShareOfWheel = 20;
+  constexpr std::size_t kShareOfOrder = 16;
   constexpr std::size_t kTouched = sizeof(flowloom::Connection) +
                                    sizeof(flowloom::ConnectionOrigin) + kShareOfBucket +
-                                   kShareOfWheel;
+                                   kShareOfWheel + kShareOfOrder;
   for (const std::uint32_t flows : {100'000U, 1'000'000U, 10'000'000U}) {
     flowloom::CountingConsumer consumer;
     flowloom::ShardConfig config;

@@ -70,6 +70,7 @@ class TimerWheel {
     if (node.place == kDue) return;
     Queue& queue = queues_[queue_number];
     const std::int64_t tick = std::max(tick_of(deadline), current_ + 1);
+    if (queue.full()) drop_stale(queue);
     if (queue.full() || tick < queue.last_tick || tick > current_ + kTicksMax) {
       arm(index, deadline);
       return;
@@ -380,6 +381,18 @@ class TimerWheel {
   [[nodiscard]] bool is_waiting(const Queue& queue, std::uint32_t position) const {
     const Node& node = nodes_[queue.at(position)];
     return node.place == kFirstQueue + (&queue - queues_) && node.next == position;
+  }
+
+  /// Makes room where those in front were cancelled, a few at a time.
+  void drop_stale(Queue& queue) const {
+    constexpr std::uint32_t kStaleAtOnce = 4;
+    for (std::uint32_t i = 0; i < kStaleAtOnce && !queue.empty(); ++i) {
+      if (is_waiting(queue, queue.head)) break;
+      ++queue.head;
+    }
+    if (!queue.empty() && is_waiting(queue, queue.head)) {
+      queue.head_tick = queued_tick(nodes_[queue.at(queue.head)]);
+    }
   }
 
   void find_head(Queue& queue) const {

@@ -29,6 +29,11 @@ class ExportMemory {
   /// Bytes of payload room that are in use.
   [[nodiscard]] std::uint64_t in_use() const { return in_use_; }
   [[nodiscard]] std::uint64_t capacity() const { return capacity_; }
+  [[nodiscard]] std::size_t reserved_bytes() const {
+    std::size_t sum = 0;
+    for (const SizeClass& c : classes_) sum += c.memory.bytes();
+    return sum;
+  }
   [[nodiscard]] bool pressed() const { return in_use_ > capacity_ / 4 * 3; }
 
  private:

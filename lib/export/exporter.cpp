@@ -492,8 +492,39 @@ void Exporter::shed_connection(ConsumerSlot& slot) {
   was_pressed_ = true;
   ++shed_.records;
   if (slot == 0) return;
+  shed_.bytes += slots_[slot - 1].data[0].bytes + slots_[slot - 1].data[1].bytes;
+  forget(slot);
+}
+
+// What the writer has heard of, and bytes that were counted as shed, need a record.
+Farewell Exporter::on_eviction(const ConnectionView&, ConsumerSlot& slot) {
+  if (config_.farewell == Farewell::Record) return Farewell::Record;
+  if (slot == 0) return Farewell::Summary;
+  const Slot& s = slots_[slot - 1];
+  if (s.posted || s.shed_bytes[0] + s.shed_bytes[1] > 0) return Farewell::Record;
+  forget(slot);
+  return Farewell::Summary;
+}
+
+// Live it may have to wait: the next one has it with its own.
+void Exporter::on_summary(const EventKey& key, const EvictionSummary& summary) {
+  unsent_ += summary;
+  if (unsent_.count() == 0) return;
+  StreamMessage* message = take_message(Purpose::Whole);
+  if (message == nullptr) return;
+  message->key = key;
+  message->kind = StreamMessage::Kind::Summary;
+  message->worker = config_.worker;
+  message->first = true;
+  message->summary = unsent_;
+  message->record = ConnectionRecord{};
+  leave_empty(*message);
+  post(message);
+  unsent_ = EvictionSummary{};
+}
+
+void Exporter::forget(ConsumerSlot& slot) {
   Slot& s = slots_[slot - 1];
-  shed_.bytes += s.data[0].bytes + s.data[1].bytes;
   for (BlockChain* chain : {&s.data[0], &s.data[1], &s.gaps[0], &s.gaps[1], &s.conflicts,
                             &s.packets}) {
     gathered_ -= capacity_of(*chain);
@@ -538,6 +569,11 @@ bool Exporter::reclaim() {
 void Exporter::on_watermark(const EventKey& watermark) {
   reclaim();
   watermark_.publish(watermark.clock, watermark.number);
+}
+
+std::size_t Exporter::reserved_bytes() const {
+  return memory_.reserved_bytes() + slots_.bytes() + message_memory_.bytes() +
+         2 * std::size_t{messages_max_} * sizeof(void*);
 }
 
 void Exporter::finish() { finished_.store(true, std::memory_order_release); }

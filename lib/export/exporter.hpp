@@ -31,6 +31,8 @@ struct ExporterConfig {
   bool bytes_wanted = true;                        ///< false: records only
   KeepEvidence evidence = KeepEvidence::No;
   PacketsWanted packets = PacketsWanted::None;
+  /// Of unconfirmed connections that are evicted before the writer has heard of them.
+  Farewell farewell = Farewell::Record;
 };
 
 /// What is on its way to the writer, and could be.
@@ -59,6 +61,8 @@ class Exporter final : public StreamConsumer {
   void on_probe(const EventKey&, const ConnectionView&, const Probe&) override;
   void on_packet(const EventKey&, const ConnectionView&, ConsumerSlot&,
                  const PacketNote&) override;
+  Farewell on_eviction(const ConnectionView&, ConsumerSlot&) override;
+  void on_summary(const EventKey&, const EvictionSummary&) override;
   void on_close(const EventKey&, const ConnectionView&, ConsumerSlot&) override;
   void on_watermark(const EventKey&) override;
 
@@ -78,6 +82,8 @@ class Exporter final : public StreamConsumer {
   /// Times that the worker had to wait for the writer.
   [[nodiscard]] std::uint64_t waits() const { return waits_; }
   [[nodiscard]] const ShedCounts& shed() const { return shed_; }
+  /// Bytes reserved for slots, messages and rings, and for blocks.
+  [[nodiscard]] std::size_t reserved_bytes() const;
   [[nodiscard]] ExporterLevels levels() const {
     return {memory_.in_use(), memory_.capacity(), to_writer_.size(), config_.messages};
   }
@@ -134,6 +140,7 @@ class Exporter final : public StreamConsumer {
   void append_gap(Slot& slot, unsigned i, const Gap& gap);
   static void extend_cut(Slot& slot, unsigned i, StreamOffset offset, std::int64_t length);
   void shed_connection(ConsumerSlot& slot);
+  void forget(ConsumerSlot& slot);
   static void describe_cuts(const Slot& slot, ConnectionRecord& record);
   void unlink_if_empty(std::uint32_t slot);
   void after_growth(const EventKey& key, const ConnectionView& view);
@@ -162,6 +169,7 @@ class Exporter final : public StreamConsumer {
   std::uint32_t messages_out_ = 0;
   SpscRing to_writer_;
   SpscRing from_writer_;
+  EvictionSummary unsent_; // for which there was no message
   bool was_pressed_ = false;
   std::uint64_t waits_ = 0;
   ShedCounts shed_;

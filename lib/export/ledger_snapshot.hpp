@@ -6,6 +6,7 @@
 #include "net/fate.hpp"
 #include "net/verdict.hpp"
 #include "stream/connection_record.hpp"
+#include "stream/eviction.hpp"
 
 #include <array>
 #include <cstdint>
@@ -52,6 +53,8 @@ struct LedgerSnapshot {
   std::vector<std::string> limits;  ///< names of the limits that the run reached
   std::uint64_t connections_created = 0;
   std::array<std::uint64_t, kCloseReasonNames.size()> connections_closed{};
+  std::array<std::uint64_t, kEvictionClassNames.size()> evicted{};
+  std::uint64_t hurried = 0;  ///< see Ledger
   std::uint64_t bad_timestamps = 0;
   std::vector<WriterStatus> writers;
 };

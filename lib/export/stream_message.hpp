@@ -66,13 +66,14 @@ struct PacketEntry {
 /// (packed, in ascending offset) announced since the message before it. To find where data bytes
 /// stand: the stream position runs from `data_offset[d]`, jumping over the gaps as they are met.
 struct StreamMessage {
-  enum class Kind : std::uint8_t { Progress, Close, Probe };
+  enum class Kind : std::uint8_t { Progress, Close, Probe, Summary };
 
   EventKey key;
   Kind kind = Kind::Close;
   bool first = true;               ///< no earlier message of this connection
   std::uint16_t worker = 0;        ///< whose pools its memory belongs to
   Probe probe;                     ///< of a Probe message, which carries nothing else but a record
+  EvictionSummary summary;         ///< of a Summary, which carries nothing else
   BlockChain data[2];
   BlockChain gaps[2];
   BlockChain conflicts;            ///< of both directions: ConflictEntry and copies, packed

@@ -48,6 +48,8 @@ LedgerSnapshot snapshot_of(const Ledger& ledger, const SourceStats& source,
   s.datagrams = named_counts(ledger);
   s.connections_created = ledger.connections_created;
   s.connections_closed = ledger.connections_closed;
+  s.evicted = ledger.evicted;
+  s.hurried = ledger.hurried;
   for (std::size_t i = 0; i < kLimitNames.size(); ++i) {
     if (ledger.limits[i]) s.limits.emplace_back(kLimitNames[i]);
   }

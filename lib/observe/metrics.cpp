@@ -84,6 +84,7 @@ void add_ledger(Families& families, const LedgerSnapshot& ledger) {
   }
   families.count(Metric::Created, ledger.connections_created);
   families.counts(Metric::Closed, "reason", kCloseReasonNames, ledger.connections_closed);
+  families.counts(Metric::Evicted, "class", kEvictionClassNames, ledger.evicted);
   for (const std::string_view limit : kLimitNames) {
     const bool reached = std::find(ledger.limits.begin(), ledger.limits.end(), limit) !=
                          ledger.limits.end();

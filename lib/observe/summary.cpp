@@ -30,6 +30,9 @@ std::string format_summary(const LedgerSnapshot& s, double seconds) {
   row("packets", fmt::format("{} ({})", s.packets_received, listed(s.verdicts, kVerdictNames)));
   row("connections", fmt::format("{} ({})", s.connections_created,
                                  listed(s.connections_closed, kCloseReasonNames)));
+  const std::uint64_t evicted =
+      s.connections_closed[static_cast<std::size_t>(CloseReason::Evicted)];
+  if (evicted > 0) row("evicted", listed(s.evicted, kEvictionClassNames));
   row("payload", fmt::format("{} bytes seen, {} delivered, {} repeated", s.payload_seen,
                              fate(Fate::Delivered), fate(Fate::Duplicate)));
   for (const WriterStatus& w : s.writers) {

@@ -64,6 +64,10 @@ void Delivery::close(CloseReason reason) {
   reason_ = CloseReason::Open;
 }
 
+bool Delivery::give_up() {
+  return consumer_.on_eviction(*this, connection_->consumer_slot) == Farewell::Summary;
+}
+
 void Delivery::describe_side(const Connection& c, CloseReason reason, Direction d,
                              SideRecord& side) const {
   const HalfConnection& h = c.half[index_of(d)];

@@ -18,6 +18,8 @@ class Delivery final : public ConnectionView {
   /// From now on events belong to `c`.
   void about(Connection& c) { connection_ = &c; }
 
+  [[nodiscard]] Timestamp clock() const { return key_.clock; }
+
   // What TcpTracker asks of a Handler.
   void data(Direction d, StreamOffset offset, ByteView bytes) {
     if (connection_->has_any(connection_flags::kNoBytes)) return;
@@ -40,6 +42,9 @@ class Delivery final : public ConnectionView {
   void open();
   void probe(const Probe& probe) { consumer_.on_probe(next_key(), *this, probe); }
   void close(CloseReason reason);
+  /// Whether the consumer does without a word of the connection's end.
+  [[nodiscard]] bool give_up();
+  void summary(const EvictionSummary& summary) { consumer_.on_summary(next_key(), summary); }
   void watermark(const EventKey& key) { consumer_.on_watermark(key); }
 
   // ConnectionView

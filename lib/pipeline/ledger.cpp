@@ -29,6 +29,8 @@ Ledger& Ledger::operator+=(const Ledger& other) {
   tcp.rooms_made += other.tcp.rooms_made;
   connections_created += other.connections_created;
   add(connections_closed, other.connections_closed);
+  add(evicted, other.evicted);
+  hurried += other.hurried;
   datagrams.fragments += other.datagrams.fragments;
   datagrams.opened += other.datagrams.opened;
   datagrams.reassembled += other.datagrams.reassembled;
@@ -46,7 +48,8 @@ Ledger& Ledger::operator+=(const Ledger& other) {
 
 bool Ledger::balances() const {
   return received == sum(verdicts) && tcp.payload_seen == sum(tcp.fates) &&
-         connections_created == sum(connections_closed);
+         connections_created == sum(connections_closed) &&
+         connections_closed[static_cast<std::size_t>(CloseReason::Evicted)] == sum(evicted);
 }
 
 }  // namespace flowloom

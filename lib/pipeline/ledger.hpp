@@ -8,6 +8,7 @@
 #include "net/packet.hpp"
 #include "net/verdict.hpp"
 #include "stream/connection_record.hpp"
+#include "stream/eviction.hpp"
 #include "tcp/tcp_tracker.hpp"
 
 namespace flowloom {
@@ -15,9 +16,9 @@ namespace flowloom {
 inline constexpr std::size_t kCloseReasonCount = kCloseReasonNames.size();
 
 /// A limit that a run reached; results may then depend on the number of workers.
-enum class Limit : std::uint8_t { MaxFlows, ReorderMemory, Datagrams, Probes, Writers };
-inline constexpr std::array<std::string_view, 5> kLimitNames = {
-    "max-flows", "reorder-memory", "datagrams", "probes", "writers"};
+enum class Limit : std::uint8_t { MaxFlows, Pressure, ReorderMemory, Datagrams, Probes, Writers };
+inline constexpr std::array<std::string_view, 6> kLimitNames = {
+    "max-flows", "pressure", "reorder-memory", "datagrams", "probes", "writers"};
 
 struct Ledger {
   std::uint64_t received = 0;
@@ -27,6 +28,8 @@ struct Ledger {
   TcpCounters tcp;
   std::uint64_t connections_created = 0;
   std::array<std::uint64_t, kCloseReasonCount> connections_closed{};
+  std::array<std::uint64_t, kEvictionClassNames.size()> evicted{};  ///< who those were
+  std::uint64_t hurried = 0;  ///< closed ones that lingered less long than they should
   DefragmentCounters datagrams{};
   /// Of reassembled datagrams, whose packets all have the verdict of a fragment.
   std::array<std::uint64_t, kVerdictCount> datagram_verdicts{};

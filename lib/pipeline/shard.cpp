@@ -20,9 +20,6 @@ constexpr unsigned kHandshakeQueue = 0;
 constexpr unsigned kLingerQueue = 1;
 static_assert(TimerWheel::kQueues == 2);
 
-/// How many connections are looked at to find one to evict.
-constexpr std::uint32_t kEvictionSample = 32;
-
 std::uint32_t page_count(std::uint64_t bytes) {
   return static_cast<std::uint32_t>(
       std::clamp<std::uint64_t>(bytes / sizeof(ReorderPage), 16, 0x7fffffff));
@@ -95,16 +92,20 @@ Shard::Shard(const ShardConfig& config, StreamConsumer& consumer)
       encapsulations_(config.max_flows),
       table_(config.max_flows, KeyOf{connections_.data()}),
       wheel_(config.max_flows),
+      order_(config.max_flows),
       watch_(config.probes == ReportProbes::Yes ? config.max_flows : 0),
       memory_{SlabPool<ConnectionExtra>(config.max_flows),
               ReorderPool(page_count(config.reorder_bytes)), DeliveredLog{}},
       delivery_(*this, consumer),
-      tracker_(config.tcp, memory_, ledger_.tcp, origins_.data(), connections_.data()) {}
+      tracker_(config.tcp, memory_, ledger_.tcp, origins_.data(), connections_.data()),
+      pressure_begins_(config.max_flows - config.max_flows / kPressureBegins),
+      pressure_ends_(config.max_flows - config.max_flows / kPressureEnds),
+      pages_for_all_(memory_.pages.capacity() - memory_.pages.capacity() / kPagesForConfirmed) {}
 
 std::size_t Shard::reserved_bytes() const {
   return connections_.bytes() + origins_.bytes() + encapsulations_.bytes() + table_.bytes() +
-         wheel_.bytes() + watch_.bytes() + memory_.extras.bytes() + memory_.pages.bytes() +
-         memory_.delivered.bytes();
+         wheel_.bytes() + order_.bytes() + watch_.bytes() + memory_.extras.bytes() +
+         memory_.pages.bytes() + memory_.delivered.bytes();
 }
 
 void Shard::track(Burst& burst) {
@@ -217,6 +218,11 @@ void Shard::track_packet(Packet& packet, std::uint32_t guess) {
   // What may bring the deadline nearer; all else only postpones it, which the wheel finds out.
   const bool turned = was_closing != c->has_any(connection_flags::kClosing);
   if (turned || s.flags.has_any(kSyn)) rearm(*c);
+  if (!c->has_any(connection_flags::kConfirmed)) {
+    note_unconfirmed(*c, s);
+  } else if (turned) {
+    note_turn(*c);
+  }
 }
 
 void Shard::rearm(Connection& c) {
@@ -371,6 +377,7 @@ void Shard::flip_roles(Connection& c) {
 
 Connection* Shard::admit(const Packet& packet, const FlowKey& key, const Segment& s,
                          std::uint32_t reuse) {
+  if (memory_.pages.in_use() > pages_for_all_) [[unlikely]] relieve_pages();
   const std::uint32_t index = take_connection();
   if (index == kNoIndex) return nullptr;
   if (!table_.insert(packet.flow_hash, index)) {
@@ -395,6 +402,7 @@ Connection* Shard::admit(const Packet& packet, const FlowKey& key, const Segment
   c.last_clock = s.clock;
   c.last_stamp = s.stamp;
   ++ledger_.connections_created;
+  order_.add(EvictionOrder::List::Unconfirmed, index);
   if (reuse > 0 || packet.has(packet_flags::kEncapsulated)) {
     if (ConnectionExtra* extra = tracker_.extra_of(c)) {
       extra->reuse = reuse;
@@ -421,6 +429,7 @@ void Shard::prefetch_next_connection() const {
   prefetch_object<PrefetchFor::Write>(connections_.data()[next]);
   prefetch_object<PrefetchFor::Write>(origins_.data()[next]);
   wheel_.prefetch(next);
+  order_.prefetch(next);
 }
 
 std::uint32_t Shard::take_connection() {
@@ -428,27 +437,6 @@ std::uint32_t Shard::take_connection() {
   if (index == kNoIndex && evict_one()) index = connections_.take();
   prefetch_next_connection();
   return index;
-}
-
-// Embryonic connections go first, then closed ones, then the one idle for longest, among a sample.
-bool Shard::evict_one() {
-  ledger_.reached(Limit::MaxFlows);
-  const std::uint32_t capacity = connections_.capacity();
-  Connection* victim = nullptr;
-  int best_class = 3;
-  for (std::uint32_t i = 0; i < std::min(kEvictionSample, capacity); ++i) {
-    Connection& c = connections_[(eviction_hand_ + i) % capacity];
-    const int its_class = embryonic(c) ? 0 : c.has_any(connection_flags::kClosing) ? 1 : 2;
-    if (victim == nullptr || its_class < best_class ||
-        (its_class == best_class && c.last_clock < victim->last_clock)) {
-      victim = &c;
-      best_class = its_class;
-    }
-  }
-  eviction_hand_ = (eviction_hand_ + kEvictionSample) % capacity;
-  if (victim == nullptr) return false;
-  end(*victim, CloseReason::Evicted);
-  return true;
 }
 
 bool Shard::embryonic(const Connection& c) const {
@@ -484,6 +472,7 @@ void Shard::expire(std::uint32_t index, Timestamp deadline) {
   delivery_.about(c);
   if (tracker_.grace_deadline(c) <= deadline) {
     tracker_.on_grace(c, deadline, delivery_);
+    if (c.has_any(connection_flags::kConfirmed)) note_turn(c);
     const Timestamp next = deadline_of(c);
     if (next > deadline) {
       wheel_.arm_again(index, next, ShardTimers{*this});
@@ -499,6 +488,12 @@ void Shard::end(Connection& c, CloseReason reason) {
   tracker_.finish(c, delivery_);
   if (c.has_any(connection_flags::kWatched)) report_probe(c);
   delivery_.close(reason);
+  remove(c, reason);
+}
+
+// Preconditions: the consumer knows that nothing follows.
+void Shard::remove(Connection& c, CloseReason reason) {
+  if (order_.contains(c.index)) order_.remove(c.index);
   ++ledger_.connections_closed[static_cast<std::size_t>(reason)];
   wheel_.cancel(c.index);
   table_.erase(hash_of(c.key, config_.seed), c.index);
@@ -510,15 +505,24 @@ void Shard::end(Connection& c, CloseReason reason) {
   connections_.give_back(c.index);
 }
 
+// What is decided beside the packets has a place at the borders of ticks: just before them.
 void Shard::advance_clock(Timestamp clock) {
+  if (evictions_.is_due(clock) && evictions_.due() < clock) tell_evictions();
   if (watch_.is_due(clock)) judge_contacts(clock);
+  const bool full = connections_.in_use() >= pressure_begins_ || pressed_;
+  if (full && clock >= wheel_.next_due()) [[unlikely]] hurry(clock);
+  if (evictions_.is_due(clock)) tell_evictions();
   wheel_.advance(clock, ShardTimers{*this});
 }
 
 void Shard::finish() {
   finishing_ = true;
+  if (!evictions_.is_empty()) tell_evictions();
   judge_contacts(kTimeMax);
   wheel_.drain(ShardTimers{*this});
+  if (ledger_.evicted[static_cast<std::size_t>(EvictionClass::Unconfirmed)] > 0) {
+    delivery_.summary({}); // of what the consumer may have put off
+  }
   note_limits();
 }
 

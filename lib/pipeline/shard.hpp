@@ -11,6 +11,8 @@
 #include "net/decode.hpp"
 #include "net/packet.hpp"
 #include "pipeline/delivery.hpp"
+#include "pipeline/eviction_log.hpp"
+#include "pipeline/eviction_order.hpp"
 #include "pipeline/ledger.hpp"
 #include "pipeline/probe_watch.hpp"
 #include "pipeline/shard_config.hpp"
@@ -22,6 +24,15 @@ namespace flowloom {
 
 class Shard {
  public:
+  /// While more than 15/16 of the connections are in use, until it is less than 7/8, these
+  /// time-outs hold if they are shorter: of unconfirmed connections, and of closed ones.
+  static constexpr std::uint32_t kPressureBegins = 16;
+  static constexpr std::uint32_t kPressureEnds = 8;
+  static constexpr Duration kHurriedUnconfirmedTimeout = std::chrono::seconds{3};
+  static constexpr Duration kHurriedClosedTimeout = std::chrono::seconds{5};
+  /// Of the pages that may be in use, unconfirmed connections get no more beyond this.
+  static constexpr std::uint32_t kPagesForConfirmed = 8;
+
   Shard(const ShardConfig& config, StreamConsumer& consumer);
   Shard(const Shard&) = delete;
   Shard& operator=(const Shard&) = delete;
@@ -108,7 +119,16 @@ class Shard {
                     std::uint32_t reuse);
   std::uint32_t take_connection();
   void prefetch_next_connection() const;
+  void note_unconfirmed(Connection& c, const Segment& s);
+  void note_turn(Connection& c);
   bool evict_one();
+  bool evict_of_sample();
+  void evict(Connection& c, EvictionClass its);
+  [[nodiscard]] bool give_up(Connection& c);
+  void prefetch_victims();
+  void relieve_pages();
+  void hurry(Timestamp clock);
+  void tell_evictions();
   [[nodiscard]] static bool roles_are_wrong(const Connection& c, const Segment& s, Direction d);
   void flip_roles(Connection& c);
   void watch(Connection& c, const Packet& packet, const Segment& s);
@@ -117,6 +137,7 @@ class Shard {
   void rearm(Connection& c);
   void expire(std::uint32_t index, Timestamp deadline);
   void end(Connection& c, CloseReason reason);
+  void remove(Connection& c, CloseReason reason);
   [[nodiscard]] Timestamp deadline_of(const Connection& c) const;
   [[nodiscard]] bool embryonic(const Connection& c) const;
   [[nodiscard]] CloseReason reason_of(const Connection& c) const;
@@ -128,12 +149,19 @@ class Shard {
   SlabPool<EncapsulationList> encapsulations_;
   FlowTable<KeyOf> table_;
   TimerWheel wheel_;
+  EvictionOrder order_;
   ProbeWatch watch_;
   TcpMemory memory_;
   Ledger ledger_;
   Delivery delivery_;
   TcpTracker<Delivery> tracker_;
+  EvictionLog evictions_;
   std::uint32_t eviction_hand_ = 0;
+  std::uint32_t pressure_begins_ = 0;  // connections in use
+  std::uint32_t pressure_ends_ = 0;
+  std::uint32_t pages_for_all_ = 0;
+  std::uint64_t page_tries_ = 0;
+  bool pressed_ = false;
   bool finishing_ = false;
 };
 

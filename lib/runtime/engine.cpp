@@ -50,6 +50,7 @@ struct Engine::Worker {
     config.evidence = settings.evidence;
     config.when_full = settings.when_full;
     config.packets = settings.packets;
+    config.farewell = settings.farewell;
     return std::make_unique<Exporter>(config);
   }
   StreamConsumer& consumer() {
@@ -465,8 +466,11 @@ std::uint64_t Engine::counted_bytes() const {
 }
 
 std::size_t Engine::reserved_bytes() const {
-  std::size_t sum = settings_.output == Export::None ? 0 : settings_.export_memory;
-  for (const auto& worker : workers_) sum += worker->shard.reserved_bytes();
+  std::size_t sum = 0;
+  for (const auto& worker : workers_) {
+    sum += worker->shard.reserved_bytes();
+    if (worker->exporter != nullptr) sum += worker->exporter->reserved_bytes();
+  }
   for (const auto& receiver : receivers_) sum += receiver->front.reserved_bytes();
   if (hand_over_ != nullptr) sum += hand_over_->reserved_bytes();
   return sum;

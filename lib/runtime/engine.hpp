@@ -42,6 +42,7 @@ struct EngineSettings {
   std::uint32_t burst = kBurstMax;         ///< packets per burst; tests use 1 and 7
   Export output = Export::RecordsAndBytes;
   KeepEvidence evidence = KeepEvidence::No;
+  Farewell farewell = Farewell::Record;  ///< as ExporterConfig has it
   PacketsWanted packets = PacketsWanted::None;  ///< with shard.packets
   std::uint64_t export_memory = std::uint64_t{256} << 20;  ///< of the whole run
   WhenFull when_full = WhenFull::Wait;     ///< Shed where packets do not wait: live

@@ -65,6 +65,33 @@ void FlowsSink::consume(StreamEvent& event) {
   output_.end_record();
 }
 
+void FlowsSink::consume_summary(const EvictionSummary& summary) {
+  output_.append(formatter_.format(summary));
+  output_.end_record();
+}
+
+std::string_view FlowFormatter::format(const EvictionSummary& summary) {
+  text_.clear();
+  const auto out = std::back_inserter(text_);
+  fmt::format_to(out,
+                 FMT_COMPILE(R"({{"record":"summary","start":"{}","end":"{}","close":"{}",)"
+                             R"("connections":{},"kinds":{{)"),
+                 format_rfc3339(summary.start).view(), format_rfc3339(summary.end).view(),
+                 kCloseReasonNames[static_cast<std::size_t>(CloseReason::Evicted)],
+                 summary.count());
+  for (std::size_t i = 0; i < kUnconfirmedKindNames.size(); ++i) {
+    fmt::format_to(out, FMT_COMPILE(R"({}"{}":{})"), i == 0 ? "" : ",", kUnconfirmedKindNames[i],
+                   summary.connections[i]);
+  }
+  fmt::format_to(out,
+                 FMT_COMPILE(R"(}},"packets":{},"ip_bytes":{},"payload_bytes":{},"senders":{},)"
+                             R"("receivers":{}}})"
+                             "\n"),
+                 summary.packets, summary.ip_bytes, summary.payload_bytes,
+                 summary.senders.estimate(), summary.receivers.estimate());
+  return {text_.data(), text_.size()};
+}
+
 std::string_view FlowFormatter::format(StreamEvent& event) {
   text_.clear();
   write_identity(event);

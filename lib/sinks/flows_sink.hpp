@@ -26,6 +26,8 @@ class FlowFormatter {
 
   /// One line with its end; valid until the next call.
   std::string_view format(StreamEvent& event);
+  /// The same for connections that were evicted and have no record of their own.
+  std::string_view format(const EvictionSummary& summary);
   [[nodiscard]] SinkNeeds needs() const;
 
  private:
@@ -48,6 +50,7 @@ class FlowsSink final : public Sink {
 
   [[nodiscard]] SinkNeeds needs() const override { return formatter_.needs(); }
   void consume(StreamEvent& event) override;
+  void consume_summary(const EvictionSummary& summary) override;
   void flush() override { output_.flush(); }
   void rotate() override { output_.rotate(); }
   void finish() override { output_.flush(); }

@@ -25,6 +25,8 @@ constexpr std::size_t kReadBytes = std::size_t{1} << 20;
 /// A record with the longest lists there are has some megabytes; what is longer is none.
 constexpr std::size_t kLineBytesMax = std::size_t{64} << 20;
 constexpr const char* kFlows = "flows.jsonl";
+/// How a line begins that is of no one connection.
+constexpr std::string_view kOtherRecord = R"({"record":)";
 
 std::string_view text_of(const Json& object, const char* name) {
   const auto at = object.FindMember(name);
@@ -184,6 +186,7 @@ void FolderReplay::run(const FlowFilter& filter,
                        const std::function<void(StreamEvent&, std::string_view)>& visit) {
   Connection connection;
   for (std::string_view line; next_line(line);) {
+    if (line.starts_with(kOtherRecord)) continue;
     if (!parse(line, connection)) {
       ++unreadable_;
       continue;

@@ -72,6 +72,8 @@ class Sink {
   virtual void consume(StreamEvent& event) = 0;
   /// A connection that looks like a probe of a port scan; `event` has its record and no bytes.
   virtual void consume_probe(StreamEvent& event) { (void)event; }
+  /// Connections that were evicted and have no record of their own.
+  virtual void consume_summary(const EvictionSummary& summary) { (void)summary; }
   /// Nothing waits any more: what is buffered goes out.
   virtual void flush() {}
   /// Begins new files where that makes sense; called between two messages.

@@ -55,6 +55,10 @@ void write_connections(Json& json, const LedgerSnapshot& ledger) {
     number(json, kCloseReasonNames[i], count);
   }
   json.EndObject();
+  if (ledger.connections_closed[static_cast<std::size_t>(CloseReason::Evicted)] > 0) {
+    counts(json, "evicted", kEvictionClassNames, ledger.evicted);
+  }
+  if (ledger.hurried > 0) number(json, "hurried", ledger.hurried);
   json.EndObject();
 }
 

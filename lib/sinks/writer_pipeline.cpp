@@ -52,6 +52,8 @@ void WriterPipeline::deliver(std::span<StreamMessage* const> messages, MessageOw
 void WriterPipeline::deliver_one(const StreamMessage& message,
                                  const std::array<Sha256Text, 2>* digests) {
   if (rotate_every_.count() != 0) rotate_if_due(message.key.clock, rotate_every_);
+  if (message.kind == StreamMessage::Kind::Summary) return take_summary(message);
+  pass_summary();
   StreamEvent event(message, ids_);
   if (message.kind == StreamMessage::Kind::Probe) {
     for (const auto& sink : sinks_) sink->consume_probe(event);
@@ -72,6 +74,18 @@ void WriterPipeline::deliver_one(const StreamMessage& message,
   } else if (needs_.gap_lists) {
     keep_lists(message);
   }
+}
+
+void WriterPipeline::take_summary(const StreamMessage& message) {
+  if (summary_clock_ != message.key.clock) pass_summary();
+  summary_clock_ = message.key.clock;
+  summary_ += message.summary;
+}
+
+void WriterPipeline::pass_summary() {
+  if (summary_.packets == 0) return;
+  for (const auto& sink : sinks_) sink->consume_summary(summary_);
+  summary_ = EvictionSummary{};
 }
 
 void WriterPipeline::keep_lists(const StreamMessage& message) {
@@ -97,10 +111,12 @@ void WriterPipeline::start() {
 }
 
 void WriterPipeline::flush() {
+  pass_summary();
   for (const auto& sink : sinks_) sink->flush();
 }
 
 void WriterPipeline::rotate() {
+  pass_summary();
   for (const auto& sink : sinks_) sink->rotate();
 }
 
@@ -111,6 +127,7 @@ void WriterPipeline::rotate_if_due(Timestamp now, Duration every) {
 }
 
 void WriterPipeline::finish() {
+  pass_summary();
   for (const auto& sink : sinks_) sink->finish();
 }
 

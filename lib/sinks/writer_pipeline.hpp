@@ -55,6 +55,8 @@ class WriterPipeline {
                const std::array<Sha256Text, 2>* digests);
   void deliver_one(const StreamMessage& message, const std::array<Sha256Text, 2>* digests);
   void keep_lists(const StreamMessage& message);
+  void take_summary(const StreamMessage& message);
+  void pass_summary();
 
   std::vector<std::unique_ptr<Sink>> sinks_;
   SinkNeeds needs_;
@@ -62,6 +64,9 @@ class WriterPipeline {
   std::optional<std::int64_t> interval_;  ///< number of the one that the files in work are of
   IdMaker ids_;
   ConnectionMap<LongConnection> long_;
+  /// Of the workers that were heard so far; all have the same clock, and follow on each other.
+  EvictionSummary summary_;
+  Timestamp summary_clock_{};
   std::unique_ptr<Sha256Stage> sha256_;  ///< nullptr: nobody asked for it
 };
 

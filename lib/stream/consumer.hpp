@@ -6,6 +6,7 @@
 
 #include "base/bytes.hpp"
 #include "stream/connection_record.hpp"
+#include "stream/eviction.hpp"
 #include "stream/packet_note.hpp"
 #include "stream/probe.hpp"
 
@@ -26,6 +27,12 @@ enum class Interest : std::uint8_t {
   None,   ///< nothing more until on_close
   Events, ///< no bytes: gaps, ends and the close only
   Bytes   ///< everything
+};
+
+/// What a consumer wants of a connection that is evicted before it was confirmed.
+enum class Farewell : std::uint8_t {
+  Record,  ///< what is held, and on_close, as of any other
+  Summary  ///< nothing more: it forgets what it was told, and a summary counts the connection
 };
 
 /// A consumer's own word per connection, kept for it by the tracker; 0 at on_open.
@@ -82,6 +89,11 @@ class StreamConsumer {
   virtual void on_probe(const EventKey&, const ConnectionView&, const Probe&) {}
   /// The connection ended; what it describes is final.
   virtual void on_close(const EventKey&, const ConnectionView&, ConsumerSlot&) = 0;
+  /// An unconfirmed connection has to go, perhaps one of many: is a record wanted? See Farewell.
+  virtual Farewell on_eviction(const ConnectionView&, ConsumerSlot&) { return Farewell::Record; }
+  /// Of all that were evicted with Farewell::Summary since the last one, about each second; an
+  /// empty one at the end.
+  virtual void on_summary(const EventKey&, const EvictionSummary&) {}
   /// Called after each burst: every event up to `watermark` has been delivered.
   virtual void on_watermark(const EventKey& watermark) { (void)watermark; }
 };

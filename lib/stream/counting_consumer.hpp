@@ -10,9 +10,19 @@ namespace flowloom {
 
 class CountingConsumer final : public StreamConsumer {
  public:
-  void on_data(const EventKey&, const ConnectionView&, ConsumerSlot&, Direction d, StreamOffset,
-               ByteView bytes) override {
+  void on_data(const EventKey&, const ConnectionView&, ConsumerSlot& counted, Direction d,
+               StreamOffset, ByteView bytes) override {
     bytes_[index_of(d)] += bytes.size();
+    counted = 1;
+  }
+  Farewell on_eviction(const ConnectionView& view, ConsumerSlot& counted) override {
+    ++closed_;
+    if (counted != 0) {
+      ConnectionRecord record;
+      view.describe(record);
+      for (std::size_t i = 0; i < bytes_.size(); ++i) bytes_[i] -= record.sides[i].stream_bytes;
+    }
+    return Farewell::Summary;
   }
   void on_close(const EventKey&, const ConnectionView&, ConsumerSlot&) override { ++closed_; }
 

@@ -136,6 +136,7 @@ enum Bits : unsigned {
   kWatched = 1U << 12,     ///< it may turn out to be a probe of a port scan
   kFirstFromUpper = 1U << 13, ///< the upper end point of the key sent it
   kBareSyn = 1U << 14,     ///< it has no options but a segment size
+  kConfirmed = 1U << 15,   ///< both sides were heard, or three segments of one in order
 };
 }  // namespace connection_flags
 

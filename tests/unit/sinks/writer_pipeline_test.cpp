@@ -165,6 +165,48 @@ TEST(WriterPipelineTest, GapsOfEarlierMessagesReachTheRecord) {
                             R"({"offset":7,"length":2,"cause":"network-loss"}],"dup)"));
 }
 
+MessageBuilder summary_at(std::int64_t seconds, std::uint64_t connections) {
+  MessageBuilder builder;
+  StreamMessage& message = builder.message();
+  message.kind = StreamMessage::Kind::Summary;
+  message.key.clock = from_nanoseconds(seconds * 1'000'000'000);
+  message.summary.start = from_nanoseconds(seconds * 1'000'000'000 - 500);
+  message.summary.end = message.key.clock;
+  message.summary.connections = {connections, 0, 2, 0};
+  message.summary.packets = connections + 2;
+  message.summary.ip_bytes = 100;
+  message.summary.payload_bytes = 2;
+  message.summary.senders.add(connections << 60);
+  message.summary.receivers.add(7);
+  return builder;
+}
+
+// Each worker tells of the same second with the same key.
+TEST(WriterPipelineTest, SummariesOfOneSecondAreOne) {
+  for (const HeavySettings& settings : {HeavySettings{}, HeavySettings{.threads = 2}}) {
+    std::vector<MessageBuilder> traffic;
+    traffic.push_back(summary_at(1, 1));
+    traffic.push_back(summary_at(1, 2));
+    traffic.push_back(summary_at(2, 3));
+    traffic.push_back(MessageBuilder{});
+    traffic.push_back(summary_at(2, 4));
+    const std::string flows = run(traffic, settings, 2).flows;
+    std::vector<std::string> lines;
+    for (std::size_t at = 0; at < flows.size(); at = flows.find('\n', at) + 1) {
+      lines.push_back(flows.substr(at, flows.find('\n', at) - at));
+    }
+    ASSERT_EQ(lines.size(), 4U);
+    EXPECT_EQ(lines[0],
+              R"({"record":"summary","start":"1970-01-01T00:00:00.999999500Z",)"
+              R"("end":"1970-01-01T00:00:01.000000000Z","close":"evicted","connections":7,)"
+              R"("kinds":{"syn":3,"ack":0,"data":4,"other":0},"packets":7,"ip_bytes":200,)"
+              R"("payload_bytes":4,"senders":2,"receivers":1})");
+    EXPECT_NE(lines[1].find(R"("kinds":{"syn":3,"ack":0,"data":2,)"), std::string::npos);
+    EXPECT_TRUE(lines[2].starts_with(R"({"uid":)"));
+    EXPECT_NE(lines[3].find(R"("kinds":{"syn":4,"ack":0,"data":2,)"), std::string::npos);
+  }
+}
+
 TEST(WriterPipelineTest, CountsForWriteNone) {
   auto traffic = mixed_traffic(100, 3);
   std::vector<std::unique_ptr<Sink>> sinks;

@@ -1,0 +1,45 @@
+// What is to be told of unconfirmed connections that were evicted: gathered for about a second.
+#pragma once
+
+#include "base/time.hpp"
+#include "base/timer_wheel.hpp"
+#include "stream/eviction.hpp"
+
+namespace flowloom {
+
+class EvictionLog {
+ public:
+  static constexpr std::chrono::seconds kInterval{1};
+
+  /// Where the connection goes that is evicted at `clock`. Preconditions: clocks do not decrease;
+  /// what was due before `clock` was taken.
+  EvictionSummary& at(Timestamp clock) {
+    if (due_ == kTimeMax) due_ = due_time(clock);
+    return summary_;
+  }
+  [[nodiscard]] bool is_due(Timestamp clock) const { return due_ <= clock && !is_empty(); }
+  [[nodiscard]] bool is_empty() const { return summary_.packets == 0; }
+  [[nodiscard]] Timestamp due() const { return due_; }
+  EvictionSummary take() {
+    const EvictionSummary summary = summary_;
+    summary_ = EvictionSummary{};
+    due_ = kTimeMax;
+    return summary;
+  }
+
+  /// The end of the second that `clock` is in, at the border of a tick, where the wheel looks
+  /// anyway, so that packets pay nothing for it.
+  static Timestamp due_time(Timestamp clock) {
+    using std::chrono::seconds;
+    const Timestamp second{std::chrono::floor<seconds>(clock.time_since_epoch())};
+    constexpr Duration kTick{std::int64_t{1} << TimerWheel::kTickShift};
+    const Timestamp end = saturating_add(second, kInterval + kTick - Duration{1});
+    return end == kTimeMax ? end : from_nanoseconds(to_nanoseconds(end) & ~(kTick.count() - 1));
+  }
+
+ private:
+  EvictionSummary summary_;
+  Timestamp due_{kTimeMax};
+};
+
+}  // namespace flowloom

@@ -1,0 +1,241 @@
+// The part of Shard that makes room: which connections are confirmed, who goes when tables or pages
+// are full, and what is told of those that go by the thousand. Nothing here runs per packet of a
+// confirmed connection.
+#include <algorithm>
+
+#include "net/five_tuple.hpp"
+#include "pipeline/shard.hpp"
+#include "pipeline/shard_timers.hpp"
+
+namespace flowloom {
+
+namespace {
+
+/// Where all connections are confirmed and open, so many are looked at.
+constexpr std::uint32_t kEvictionSample = 32;
+/// How far ahead of their turn victims are fetched from memory: first the connection, then what
+/// it names.
+constexpr std::uint32_t kConnectionAhead = 6;
+constexpr std::uint32_t kNamedAhead = 3;
+constexpr std::uint32_t kPagesAhead = 1;
+/// How many pages in use are looked at to find one of an unconfirmed connection.
+constexpr std::uint32_t kPageTries = 4;
+/// What hurry() ends at most in one tick.
+constexpr std::uint32_t kHurriedPerTick = 1024;
+
+/// Decided after everything else of their nanosecond, in this order: no packet has such a number.
+constexpr std::uint64_t kHurried = ~std::uint64_t{1};
+constexpr std::uint64_t kSummary = ~std::uint64_t{0};
+
+/// A fixed key: what is estimated of a capture does not change from run to run.
+std::uint64_t spread_hash(const IpAddress& address) {
+  constexpr HashSeed kKey;
+  return mix(address.first_word() ^ kKey.a, kKey.b) ^ mix(address.last_word() ^ kKey.b, kKey.a);
+}
+
+UnconfirmedKind kind_of(const Connection& c) {
+  using enum half_flags::Bits;
+  if (c.half[0].payload_bytes() + c.half[1].payload_bytes() > 0) return UnconfirmedKind::Data;
+  const unsigned flags = c.half[0].flags() | c.half[1].flags();
+  if ((flags & kFinSeen) != 0 ||
+      c.has_any(connection_flags::kClosing | connection_flags::kSynAckSeen)) {
+    return UnconfirmedKind::Other;
+  }
+  return (flags & kSynSeen) != 0 ? UnconfirmedKind::Syn : UnconfirmedKind::Ack;
+}
+
+void add_to(EvictionSummary& summary, const Connection& c, Timestamp start) {
+  summary.start = std::min(summary.start, start);
+  summary.end = std::max(summary.end, c.last_stamp);
+  ++summary.connections[static_cast<std::size_t>(kind_of(c))];
+  for (const HalfConnection& h : c.half) {
+    summary.packets += h.packets();
+    summary.ip_bytes += h.ip_bytes();
+    summary.payload_bytes += h.payload_bytes();
+  }
+  const bool upper = c.has_any(connection_flags::kOriginatorIsUpper) == (c.half[0].packets() > 0);
+  summary.senders.add(spread_hash(upper ? c.key.upper_address : c.key.lower_address));
+  summary.receivers.add(spread_hash(upper ? c.key.lower_address : c.key.upper_address));
+}
+
+/// What was delivered of a direction so far.
+std::uint64_t delivered_bytes(const HalfConnection& h, const HalfExtra* extra) {
+  if (extra == nullptr) return static_cast<std::uint64_t>(h.offset);
+  const StreamOffset end = h.has_any(half_flags::kCut) ? extra->cut_from : h.offset;
+  return static_cast<std::uint64_t>(end) - extra->gap_bytes - extra->urgent_taken;
+}
+
+}  // namespace
+
+// Preconditions: `c` is not confirmed, and was told of the segment.
+void Shard::note_unconfirmed(Connection& c, const Segment& s) {
+  const bool both = c.half[0].packets() > 0 && c.half[1].packets() > 0;
+  if (!both && !order_.follows(c.index, s.seq, s.seq + s.seq_len())) return;
+  c.set(connection_flags::kConfirmed);
+  order_.remove(c.index);
+  note_turn(c);
+}
+
+// It may have closed, or a RST was taken back. Preconditions: `c` is confirmed.
+void Shard::note_turn(Connection& c) {
+  const bool closing = c.has_any(connection_flags::kClosing);
+  if (closing == order_.contains(c.index)) return;
+  if (closing) {
+    order_.add(EvictionOrder::List::Closed, c.index);
+  } else {
+    order_.remove(c.index);
+  }
+}
+
+// Preconditions: delivery_ was told the decision.
+void Shard::evict(Connection& c, EvictionClass its) {
+  ++ledger_.evicted[static_cast<std::size_t>(its)];
+  if (its == EvictionClass::Unconfirmed && give_up(c)) return;
+  end(c, CloseReason::Evicted);
+}
+
+// What is held, and what was told already, goes without a record where the consumer can do without.
+bool Shard::give_up(Connection& c) {
+  delivery_.about(c);
+  if (!delivery_.give_up()) return false;
+  if (c.has_any(connection_flags::kWatched)) report_probe(c);
+  std::uint64_t bytes = 0;
+  std::uint64_t held = 0;
+  ConnectionExtra* extra = c.extra == 0 ? nullptr : &memory_.extras[c.extra - 1];
+  for (std::size_t i = 0; i < 2; ++i) {
+    HalfExtra* half = extra == nullptr ? nullptr : &extra->half[i];
+    bytes += delivered_bytes(c.half[i], half);
+    if (half == nullptr) continue;
+    held += half->queue.clear(memory_.pages) + half->doubtful.clear(memory_.pages);
+  }
+  ledger_.tcp.fates[static_cast<std::size_t>(Fate::Delivered)] -= bytes;
+  ledger_.tcp.fate(Fate::CutEviction, bytes + held);
+  add_to(evictions_.at(delivery_.clock()), c, origins_[c.index].start);
+  remove(c, CloseReason::Evicted);
+  return true;
+}
+
+// The longest unconfirmed first, then who closed first; else the best of a sample.
+bool Shard::evict_one() {
+  ledger_.reached(Limit::MaxFlows);
+  const std::uint32_t oldest = order_.first(EvictionOrder::List::Unconfirmed);
+  if (oldest != kNoIndex) {
+    evict(connections_[oldest], EvictionClass::Unconfirmed);
+    prefetch_victims();
+    return true;
+  }
+  const std::uint32_t closed = order_.first(EvictionOrder::List::Closed);
+  if (closed != kNoIndex) {
+    evict(connections_[closed], EvictionClass::Closed);
+    return true;
+  }
+  return evict_of_sample();
+}
+
+// Preconditions: all connections are confirmed, and none is closed.
+bool Shard::evict_of_sample() {
+  const auto class_of = [this](const Connection& c) {
+    return embryonic(c) ? EvictionClass::HalfOpen : EvictionClass::Open;
+  };
+  const std::uint32_t capacity = connections_.capacity();
+  Connection* victim = nullptr;
+  EvictionClass its = EvictionClass::Open;
+  for (std::uint32_t i = 0; i < std::min(kEvictionSample, capacity); ++i) {
+    Connection& c = connections_[(eviction_hand_ + i) % capacity];
+    const EvictionClass one = class_of(c);
+    if (victim != nullptr && (one > its || (one == its && c.last_clock >= victim->last_clock))) {
+      continue;
+    }
+    victim = &c;
+    its = one;
+  }
+  eviction_hand_ = (eviction_hand_ + kEvictionSample) % capacity;
+  if (victim == nullptr) return false;
+  evict(*victim, its);
+  return true;
+}
+
+// A flood evicts one connection for each that it creates, and those were created long ago.
+void Shard::prefetch_victims() {
+  std::uint32_t index = order_.first(EvictionOrder::List::Unconfirmed);
+  for (std::uint32_t ahead = 0; index != kNoIndex; ++ahead) {
+    const Connection& c = connections_[index];
+    if (ahead == kPagesAhead && c.extra != 0) {
+      for (const HalfExtra& half : memory_.extras[c.extra - 1].half) {
+        half.queue.prefetch(memory_.pages);
+      }
+    }
+    if (ahead == kNamedAhead) {
+      table_.prefetch(hash_of(c.key, config_.seed));
+      if (c.extra != 0) prefetch_object<PrefetchFor::Write>(memory_.extras[c.extra - 1]);
+    }
+    if (ahead == kConnectionAhead) {
+      prefetch_object<PrefetchFor::Write>(c);
+      prefetch_object<PrefetchFor::Write>(origins_[index]);
+      wheel_.prefetch(index);
+      return;
+    }
+    index = order_.next(index);
+  }
+}
+
+// Pages that unconfirmed connections hold must not be missing to others. The oldest may have one;
+// else, where nearly all are in use, a random page finds them as often as they are many.
+void Shard::relieve_pages() {
+  const std::uint32_t oldest = order_.first(EvictionOrder::List::Unconfirmed);
+  if (oldest == kNoIndex) return;
+  if (connections_[oldest].extra != 0) {
+    ledger_.reached(Limit::ReorderMemory);
+    evict(connections_[oldest], EvictionClass::Unconfirmed);
+    prefetch_victims();
+    return;
+  }
+  for (std::uint32_t i = 0; i < kPageTries; ++i) {
+    page_tries_ = mix(page_tries_ + config_.seed.a, config_.seed.b);
+    const std::uint32_t owner = memory_.pages.random_owner(page_tries_);
+    if (owner == kNoIndex) return;
+    Connection& c = connections_[owner / 2];
+    if (c.has_any(connection_flags::kConfirmed)) continue;
+    ledger_.reached(Limit::ReorderMemory);
+    evict(c, EvictionClass::Unconfirmed);
+    return;
+  }
+}
+
+// Emergency time-outs: while the table is nearly full, what most likely nobody misses ends earlier.
+// Preconditions: the wheel has not been at `clock` yet, so nothing was decided there.
+void Shard::hurry(Timestamp clock) {
+  pressed_ = connections_.in_use() >= (pressed_ ? pressure_ends_ : pressure_begins_);
+  if (!pressed_) return;
+  ledger_.reached(Limit::Pressure);
+  const Timestamp before = clock - Duration{1};
+  if (before >= wheel_.next_due()) wheel_.advance(before, ShardTimers{*this});
+  delivery_.decide(before, kHurried);
+  std::uint32_t left = kHurriedPerTick;
+  for (; left > 0; --left) {
+    const std::uint32_t oldest = order_.first(EvictionOrder::List::Unconfirmed);
+    if (oldest == kNoIndex) break;
+    Connection& c = connections_[oldest];
+    if (saturating_add(c.last_clock, kHurriedUnconfirmedTimeout) > before) break;
+    evict(c, EvictionClass::Unconfirmed);
+  }
+  for (; left > 0; --left) {
+    const std::uint32_t closed = order_.first(EvictionOrder::List::Closed);
+    if (closed == kNoIndex) break;
+    if (saturating_add(origins_[closed].closing_clock, kHurriedClosedTimeout) > before) break;
+    ++ledger_.hurried;
+    end(connections_[closed], reason_of(connections_[closed]));
+  }
+}
+
+// The same key for all workers' evictions of one second, so that they can be joined.
+void Shard::tell_evictions() {
+  const Timestamp due = evictions_.due();
+  if (watch_.is_due(due)) judge_contacts(due);
+  const Timestamp before = due - Duration{1};
+  if (before >= wheel_.next_due()) wheel_.advance(before, ShardTimers{*this});
+  delivery_.decide(before, kSummary);
+  delivery_.summary(evictions_.take());
+}
+
+}  // namespace flowloom
