@@ -16,8 +16,8 @@ constexpr std::uint32_t kEvictionSample = 32;
 /// How far ahead of their turn victims are fetched from memory: first the connection, then what
 /// it names.
 constexpr std::uint32_t kConnectionAhead = 6;
-constexpr std::uint32_t kNamedAhead = 3;
-constexpr std::uint32_t kPagesAhead = 1;
+constexpr std::uint32_t kNamedAhead = 4;
+constexpr std::uint32_t kPagesAhead = 2;
 /// How many pages in use are looked at to find one of an unconfirmed connection.
 constexpr std::uint32_t kPageTries = 4;
 /// What hurry() ends at most in one tick.

@@ -34,8 +34,13 @@ class ReorderPool {
   }
   ReorderPage& operator[](std::uint32_t page) { return pages_[page]; }
   const ReorderPage& operator[](std::uint32_t page) const { return pages_[page]; }
-  /// What of a page is neither its payload nor, where little is held, its further bits.
-  void prefetch(std::uint32_t page) const { prefetch_line<PrefetchFor::Write>(&pages_[page]); }
+  /// All of a page but its payload.
+  void prefetch(std::uint32_t page) const {
+    const auto* bytes = reinterpret_cast<const std::uint8_t*>(&pages_[page]);
+    for (std::size_t at = 0; at < offsetof(ReorderPage, bytes); at += kCacheLine) {
+      prefetch_line<PrefetchFor::Write>(bytes + at);
+    }
+  }
   [[nodiscard]] std::uint32_t in_use() const { return pages_.in_use(); }
   [[nodiscard]] std::uint32_t capacity() const { return pages_.capacity(); }
   /// The owner of a page in use, chosen by `random`; kNoIndex when none is in use.
