@@ -7,7 +7,15 @@ namespace flowloom {
 namespace {
 // Below this a transparent huge page would mostly be waste.
 constexpr std::size_t kHugePageWorthwhile = std::size_t{8} << 20;
+// With FirstPages::Small, from here on pages are huge.
+constexpr std::size_t kSmallPagesEnd = std::size_t{16} << 20;
+
+std::size_t huge_from = 0;
 }  // namespace
+
+void use_first_pages(FirstPages pages) {
+  huge_from = pages == FirstPages::Small ? kSmallPagesEnd : 0;
+}
 
 ReservedMemory::ReservedMemory(std::size_t bytes) : bytes_(bytes) {
   if (bytes == 0) return;
@@ -16,7 +24,9 @@ ReservedMemory::ReservedMemory(std::size_t bytes) : bytes_(bytes) {
   if (p == MAP_FAILED) throw std::bad_alloc();
   data_ = static_cast<std::byte*>(p);
   // Fewer TLB misses where the kernel can give it; a refusal changes speed, not results.
-  if (bytes >= kHugePageWorthwhile) (void)madvise(p, bytes, MADV_HUGEPAGE);
+  if (bytes >= huge_from + kHugePageWorthwhile) {
+    (void)madvise(data_ + huge_from, bytes - huge_from, MADV_HUGEPAGE);
+  }
 }
 
 ReservedMemory::~ReservedMemory() {

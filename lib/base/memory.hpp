@@ -8,6 +8,15 @@
 
 namespace flowloom {
 
+/// What the first megabytes of each reservation are made of. Huge pages (transparent ones, where
+/// the kernel gives them) save TLB misses for as long as a run lasts, but the first touch of each
+/// costs the zeroing of 2 MiB, and on a virtual machine whose host had taken the memory back many
+/// times that. Small ones are dearer by the packet, and cheap to begin with: for a run of a second.
+enum class FirstPages : unsigned char { Huge, Small };
+
+/// For all that is reserved from now on, in this process. Preconditions: no other thread reserves.
+void use_first_pages(FirstPages pages);
+
 /// Zero-filled, page-aligned anonymous memory. Throws std::bad_alloc where it cannot be reserved.
 class ReservedMemory {
  public:
