@@ -168,6 +168,7 @@ TEST(Mutation, StaysInsideAndConsistent) {
   for (std::size_t v = 0; v < kVerdictCount; ++v) {
     const auto verdict = static_cast<Verdict>(v);
     if (verdict == Verdict::Filtered || verdict == Verdict::TableFull ||
+        verdict == Verdict::LaneFull ||
         verdict == Verdict::BadTcpChecksum || verdict == Verdict::TooManyTags ||
         verdict == Verdict::TooManyLayers || verdict == Verdict::TooManyTunnels ||
         verdict == Verdict::TooManyExtensions) {
