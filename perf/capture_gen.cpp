@@ -32,6 +32,9 @@ constexpr std::uint32_t kTinySegments = 50;
 constexpr std::int64_t kTinyIntervalNs = 2'000;
 constexpr std::uint64_t kSynPackets = 5'000'000;
 constexpr std::int64_t kSynIntervalNs = 1'000;
+// Whose packets a host would take: neither network 0 nor groups (RFC 1122, 3.2.1.3).
+constexpr std::uint32_t kFirstHost = 0x01000000;
+constexpr std::uint32_t kHosts = 0xe0000000 - kFirstHost;
 constexpr std::uint64_t kRandomConversations = 10'000;
 constexpr std::uint64_t kFloodPackets = 10'000'000;
 constexpr std::uint64_t kFloodTransfers = 1000;
@@ -144,7 +147,7 @@ void make_syn(const Options& options) {
   for (std::uint64_t i = 0; i < packets; ++i) {
     Identity identity = identity_of(i, options, 0, playback.random());
     const std::uint64_t source = playback.random().next();
-    identity.ends[0] = {static_cast<std::uint32_t>(source >> 32),
+    identity.ends[0] = {kFirstHost + static_cast<std::uint32_t>(source >> 32) % kHosts,
                         static_cast<std::uint16_t>(source | 1024)};
     playback.put_lone_syn(identity);
   }
