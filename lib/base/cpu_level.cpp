@@ -18,12 +18,9 @@ std::optional<CpuLevel> parse_cpu_level(std::string_view name) {
 }
 
 CpuLevel cpu_level() {
-  static const CpuLevel level = [] {
-    const char* const wanted = std::getenv(kCpuLevelVariable);
-    const CpuLevel best = processor_level();
-    return wanted == nullptr ? best : std::min(best, parse_cpu_level(wanted).value_or(best));
-  }();
-  return level;
+  const char* const wanted = std::getenv(kCpuLevelVariable);
+  const CpuLevel best = processor_level();
+  return wanted == nullptr ? best : std::min(best, parse_cpu_level(wanted).value_or(best));
 }
 
 }  // namespace flowloom

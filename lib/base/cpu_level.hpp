@@ -20,7 +20,7 @@ inline constexpr const char* kCpuLevelVariable = "FLOWLOOM_CPU";
 /// The level of this processor.
 CpuLevel processor_level();
 std::optional<CpuLevel> parse_cpu_level(std::string_view name);
-/// The level in use: the processor's, or a lower one that kCpuLevelVariable names. Asked once.
+/// The level in use: the processor's, or a lower one that kCpuLevelVariable names.
 CpuLevel cpu_level();
 
 }  // namespace flowloom

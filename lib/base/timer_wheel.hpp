@@ -27,6 +27,7 @@ class TimerWheel {
  public:
   /// 2^23 ns, 8.4 ms: fine enough that a tick holds few objects, coarse enough to skip through.
   static constexpr unsigned kTickShift = 23;
+  static constexpr Duration kTick{std::int64_t{1} << kTickShift};
   /// Span of the wheel: 8192 ticks, 68.7 s. Longer deadlines are filed again on the way.
   static constexpr std::uint32_t kSlots = 8192;
   /// Constant time-outs with a queue of their own; see enqueue().
@@ -105,6 +106,13 @@ class TimerWheel {
   /// It will be armed or cancelled soon.
   void prefetch(std::uint32_t index) const {
     prefetch_line<PrefetchFor::Write>(&nodes_[index]);
+  }
+
+  /// The first border of a tick at or after `t`, where advance() looks anyway: what is due there
+  /// costs packets nothing. kTimeMax where there is none.
+  static Timestamp border(Timestamp t) {
+    const Timestamp end = saturating_add(t, kTick - Duration{1});
+    return end == kTimeMax ? end : from_nanoseconds(to_nanoseconds(end) & ~(kTick.count() - 1));
   }
 
   /// No object is due before this time.

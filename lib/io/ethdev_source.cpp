@@ -227,11 +227,10 @@ EthdevSource::Refill EthdevSource::judge_short_read(Queue& queue, std::uint32_t 
 }
 
 /// The counter is read between two readings of the system's clock, and stood there in their midst.
-void EthdevSource::align_clock(PortCounts& port) {
+void EthdevSource::align_clock(PortCounts& port, Timestamp now) {
   std::uint64_t ticks = 0;
-  const Timestamp before = system_clock_now();
-  if (!port.clock.is_due(before) || !settings_.read_ticks(port.port, ticks)) return;
-  port.clock.align(ticks, before + (system_clock_now() - before) / 2);
+  if (!port.clock.is_due(now) || !settings_.read_ticks(port.port, ticks)) return;
+  port.clock.align(ticks, now + (system_clock_now() - now) / 2);
 }
 
 /// Packets before `first` have their stamps. The last one waits for its clock where that depends on
@@ -239,8 +238,8 @@ void EthdevSource::align_clock(PortCounts& port) {
 void EthdevSource::stamp_pending(Queue& queue, std::uint32_t first) {
   const bool recorded = queue.config.stamps == StampSource::MbufMicroseconds;
   PortCounts& port = ports_[queue.port_index];
-  if (queue.config.stamps == StampSource::DeviceTicks) align_clock(port);
   const Timestamp now = system_clock_now();
+  if (queue.config.stamps == StampSource::DeviceTicks) align_clock(port, now);
   const auto stamp_offset = static_cast<std::size_t>(stamp_offset_);
   for (std::uint32_t i = first; i < queue.count; ++i) {
     rte_mbuf* mbuf = queue.mbufs[i];

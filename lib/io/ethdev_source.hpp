@@ -103,7 +103,7 @@ class EthdevSource final : public PacketSource {
   void find_ports();
   Refill refill(Queue& queue);
   void stamp_pending(Queue& queue, std::uint32_t first);
-  void align_clock(PortCounts& port);
+  void align_clock(PortCounts& port, Timestamp now);
   Refill judge_short_read(Queue& queue, std::uint32_t received);
   void refill_or_retire(std::uint32_t index);
   void receive_merged(Burst& burst);

@@ -109,7 +109,7 @@ __attribute__((target("avx512f,avx512bw"))) ChecksumSum sum_avx512(const std::ui
                     _mm256_add_epi64(load256(lanes + kWidth), load256(lanes + kWidth * 3 / 2)));
 }
 
-const CpuLevel kLevel = cpu_level();
+const CpuLevel kLevel = cpu_level();  // asked once, before any packet
 
 }  // namespace
 

@@ -118,7 +118,9 @@ inline FlowKey flow_key_of(const Packet& packet) {
       load_be32(packet.frame + packet.tcp_offset);  // source above destination
   const std::uint32_t ports =
       std::rotl(swapped_ports, static_cast<int>(16 * from_lower));  // the lower one's below
-  const std::uint64_t rest = std::uint64_t{packet.encapsulation} << 32 | ports;
+  const std::uint64_t rest =
+      FlowKey::rest_of(static_cast<std::uint16_t>(ports), static_cast<std::uint16_t>(ports >> 16),
+                       packet.encapsulation);
   if (packet.has(packet_flags::kIpv6)) [[unlikely]] {
     constexpr std::uint32_t kApart = kIpv6DestinationOffset - kIpv6SourceOffset;
     return {IpAddress::v6(ip + kIpv6DestinationOffset - kApart * from_lower),

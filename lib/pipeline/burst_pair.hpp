@@ -9,6 +9,15 @@
 
 namespace flowloom {
 
+/// Completes one burst while what the next one needs is on its way.
+/// Preconditions: the fresh burst is hashed.
+template <class Complete>
+void complete_beside(const Shard& shard, Burst& fresh, Complete&& complete) {
+  shard.prefetch_table(fresh);
+  complete();
+  shard.prefetch_connections(fresh);
+}
+
 class BurstPair {
  public:
   /// Where the next burst is received; empty.
@@ -21,11 +30,11 @@ class BurstPair {
   /// Preconditions: Front::run() saw the fresh burst.
   template <class Complete>
   void advance(const Shard& shard, Complete&& complete) {
-    shard.prefetch_table(fresh());
     Burst& ready = bursts_[1 - fresh_];
-    if (ready.size > 0) complete(ready);
-    ready.size = 0;
-    shard.prefetch_connections(fresh());
+    complete_beside(shard, fresh(), [&] {
+      if (ready.size > 0) complete(ready);
+      ready.size = 0;
+    });
     fresh_ = 1 - fresh_;
   }
 

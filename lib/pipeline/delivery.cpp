@@ -90,10 +90,8 @@ void Delivery::describe_side(const Connection& c, CloseReason reason, Direction 
     side.retransmissions = x.retransmissions;
     side.urgent_bytes = x.urgent_bytes;
     side.urgent_offsets = x.urgent_offsets;
-    if (h.has_any(half_flags::kCut) && reason == CloseReason::Open) {
-      side.stream_bytes = static_cast<std::uint64_t>(x.cut_from); // its gap is announced at the end
-    }
-    side.stream_bytes -= x.gap_bytes + x.urgent_taken;
+    side.stream_bytes =
+        x.stream_bytes(reason == CloseReason::Open ? announced_end(h, x) : h.offset);
   }
 }
 

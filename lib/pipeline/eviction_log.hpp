@@ -27,14 +27,11 @@ class EvictionLog {
     return summary;
   }
 
-  /// The end of the second that `clock` is in, at the border of a tick, where the wheel looks
-  /// anyway, so that packets pay nothing for it.
+  /// The end of the second that `clock` is in, at the border of a tick.
   static Timestamp due_time(Timestamp clock) {
     using std::chrono::seconds;
     const Timestamp second{std::chrono::floor<seconds>(clock.time_since_epoch())};
-    constexpr Duration kTick{std::int64_t{1} << TimerWheel::kTickShift};
-    const Timestamp end = saturating_add(second, kInterval + kTick - Duration{1});
-    return end == kTimeMax ? end : from_nanoseconds(to_nanoseconds(end) & ~(kTick.count() - 1));
+    return TimerWheel::border(saturating_add(second, kInterval));
   }
 
  private:

@@ -25,6 +25,12 @@ Front::Front(const FrontSettings& settings)
       defragmenter_(with_room(settings.defragment, kCompletedBytes)),
       joiner_(settings.decode.seed) {}
 
+// Bit `place` where the joiner has to see the packet.
+inline Front::PacketSet Front::hash_one(Packet& packet, std::uint32_t place) const {
+  hash_flow(packet, decode_options_.seed);
+  return PacketSet{joiner_.concerns(packet)} << place;
+}
+
 void Front::run(Burst& burst) {
   PacketSet concern_joiner = 0;
   for (std::uint32_t i = 0; i < burst.size; ++i) {
@@ -32,9 +38,7 @@ void Front::run(Burst& burst) {
     if (packet.verdict == Verdict::Filtered) continue;
     decode(packet, decode_options_);
     if (packet.verdict == Verdict::Fragment) defragment(packet, packet.number);
-    if (packet.verdict != Verdict::Tcp) continue;
-    hash_flow(packet, decode_options_.seed);
-    concern_joiner |= PacketSet{joiner_.concerns(packet)} << i;
+    if (packet.verdict == Verdict::Tcp) concern_joiner |= hash_one(packet, i);
   }
   join_tags(burst, concern_joiner);
   if (burst.size > 0) defragmenter_.expire(burst.packets[burst.size - 1].clock);
@@ -59,9 +63,7 @@ void Front::identify(Burst& burst) {
   PacketSet concern_joiner = 0;
   for (std::uint32_t i = 0; i < burst.size; ++i) {
     Packet& packet = burst.packets[i];
-    if (packet.verdict != Verdict::Tcp) continue;
-    hash_flow(packet, decode_options_.seed);
-    concern_joiner |= PacketSet{joiner_.concerns(packet)} << i;
+    if (packet.verdict == Verdict::Tcp) concern_joiner |= hash_one(packet, i);
   }
   join_tags(burst, concern_joiner);
 }

@@ -71,6 +71,7 @@ class Front {
   /// Bit i: packet i of a burst.
   using PacketSet = std::uint32_t;
   static_assert(kBurstMax <= std::numeric_limits<PacketSet>::digits);
+  [[nodiscard]] PacketSet hash_one(Packet& packet, std::uint32_t place) const;
   void join_tags(Burst& burst, PacketSet concerned);
   void defragment(Packet& packet, std::uint64_t ticket);
   void give_back_last();

@@ -13,7 +13,7 @@ namespace flowloom {
 class ProbeWatch {
  public:
   /// Packet time that an answer may take: two seconds, in ticks of the timer wheel.
-  static constexpr std::int64_t kTicks = std::int64_t{2'000'000'000} >> TimerWheel::kTickShift;
+  static constexpr std::int64_t kTicks = std::chrono::seconds{2} / TimerWheel::kTick;
 
   struct Entry {
     Timestamp due;               ///< judged before the first packet at or after it
@@ -24,13 +24,9 @@ class ProbeWatch {
   /// 0: watches nothing.
   explicit ProbeWatch(std::uint32_t capacity) : entries_(capacity) {}
 
-  /// When a connection is judged that begins at `clock`: at the border of a tick, where the wheel
-  /// looks anyway, so that a packet pays nothing for being watched.
+  /// When a connection is judged that begins at `clock`: at the border of a tick.
   static Timestamp due_time(Timestamp clock) {
-    const std::int64_t tick = (to_nanoseconds(clock) >> TimerWheel::kTickShift) + 1 + kTicks;
-    std::int64_t due = 0;
-    const bool far = __builtin_mul_overflow(tick, std::int64_t{1} << TimerWheel::kTickShift, &due);
-    return far ? kTimeMax : from_nanoseconds(due);
+    return TimerWheel::border(saturating_add(clock, kTicks * TimerWheel::kTick + Duration{1}));
   }
 
   /// False where there is no room. Preconditions: `entry.due` does not decrease.

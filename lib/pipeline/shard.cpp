@@ -169,7 +169,9 @@ std::uint32_t Shard::count_known(Burst& burst) const {
   return known;
 }
 
-// A connection that ended has no key, so one with the key of a packet is in the table.
+// One that ended has no key: zeros, or the pool's link in their first bytes, which no packet has,
+// because IPv4 is mapped and IPv6 sets a bit of the encapsulation. So what has the packet's key is
+// in the table.
 inline std::uint32_t Shard::find(const FlowKey& key, const Packet& packet,
                                  std::uint32_t guess) const {
   if (connections_[guess].key == key) [[likely]] return guess;

@@ -61,8 +61,7 @@ void add_to(EvictionSummary& summary, const Connection& c, Timestamp start) {
 /// What was delivered of a direction so far.
 std::uint64_t delivered_bytes(const HalfConnection& h, const HalfExtra* extra) {
   if (extra == nullptr) return static_cast<std::uint64_t>(h.offset);
-  const StreamOffset end = h.has_any(half_flags::kCut) ? extra->cut_from : h.offset;
-  return static_cast<std::uint64_t>(end) - extra->gap_bytes - extra->urgent_taken;
+  return extra->stream_bytes(announced_end(h, *extra));
 }
 
 }  // namespace
@@ -134,15 +133,12 @@ bool Shard::evict_one() {
 
 // Preconditions: all connections are confirmed, and none is closed.
 bool Shard::evict_of_sample() {
-  const auto class_of = [this](const Connection& c) {
-    return embryonic(c) ? EvictionClass::HalfOpen : EvictionClass::Open;
-  };
   const std::uint32_t capacity = connections_.capacity();
   Connection* victim = nullptr;
   EvictionClass its = EvictionClass::Open;
   for (std::uint32_t i = 0; i < std::min(kEvictionSample, capacity); ++i) {
     Connection& c = connections_[(eviction_hand_ + i) % capacity];
-    const EvictionClass one = class_of(c);
+    const EvictionClass one = embryonic(c) ? EvictionClass::HalfOpen : EvictionClass::Open;
     if (victim != nullptr && (one > its || (one == its && c.last_clock >= victim->last_clock))) {
       continue;
     }

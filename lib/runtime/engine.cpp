@@ -270,19 +270,24 @@ void Engine::run_to_completion(unsigned index) {
 
 /// One step of the back half; returns whether there was anything to do.
 bool Engine::advance(Worker& worker, HandOverWorker& own, HandOverWorker::Ready*& waiting) {
-  HandOverWorker::Ready* fresh = own.next();
-  if (fresh != nullptr) worker.shard.prefetch_table(*fresh->burst);
+  HandOverWorker::Ready* const fresh = own.next();
   const bool any = fresh != nullptr || waiting != nullptr;
-  if (waiting != nullptr) {
+  const auto complete = [&] {
+    if (waiting == nullptr) return;
     worker.shard.track(*waiting->burst);
     own.done(*waiting);
     const Packet& last = waiting->burst->packets[waiting->burst->size - 1];
     worker.consumer().on_watermark({last.clock, last.number, 0});
-  } else if (fresh == nullptr) {
+  };
+  if (fresh != nullptr) {
+    complete_beside(worker.shard, *fresh->burst, complete);
+  } else {
+    complete();
+  }
+  if (!any) {
     worker.last_number = own.last_number();
     worker.pass_time(own.passed());
   }
-  if (fresh != nullptr) worker.shard.prefetch_connections(*fresh->burst);
   waiting = fresh;
   return any;
 }

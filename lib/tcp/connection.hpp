@@ -257,7 +257,18 @@ struct HalfExtra {
   std::uint32_t recent_gap_count;
   std::array<OffsetRange, 4> recent_gaps;
   StreamOffset cut_from;  ///< where the depth limit began to cut (kCut)
+
+  /// Of the positions up to `end` those that are bytes of the stream.
+  [[nodiscard]] std::uint64_t stream_bytes(StreamOffset end) const {
+    return static_cast<std::uint64_t>(end) - gap_bytes - urgent_taken;
+  }
 };
+
+/// Up to where an open connection's direction was announced: what the depth limit cuts becomes a
+/// gap at the connection's end only.
+inline StreamOffset announced_end(const HalfConnection& h, const HalfExtra& extra) {
+  return h.has_any(half_flags::kCut) ? extra.cut_from : h.offset;
+}
 
 struct ConnectionExtra {
   HalfExtra half[2];

@@ -47,6 +47,16 @@ class RunningPorts {
   std::unique_ptr<Ports> ports_;
 };
 
+/// A queue of a net_ring port, which tests fill and which never ends.
+inline EthdevQueue ring_queue(std::uint16_t port, std::uint16_t queue) {
+  return {.port = port,
+          .queue = queue,
+          .end = QueueEnd::Never,
+          .stamps = StampSource::ReceiveClock,
+          .link = LinkType::Ethernet,
+          .name = "ring"};
+}
+
 /// A packet with its bytes, outliving the burst.
 struct Seen {
   std::vector<std::uint8_t> bytes;

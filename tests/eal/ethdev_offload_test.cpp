@@ -72,12 +72,7 @@ class EthdevOffloadTest : public ::testing::Test {
   EthdevSettings settings(std::uint32_t held_max = 64) const {
     EthdevSettings result;
     for (std::uint16_t q = 0; q < 2; ++q) {
-      result.queues.push_back({.port = port_,
-                               .queue = q,
-                               .end = QueueEnd::Never,
-                               .stamps = StampSource::ReceiveClock,
-                               .link = LinkType::Ethernet,
-                               .name = "ring"});
+      result.queues.push_back(testing::ring_queue(port_, q));
     }
     result.held_max = held_max;
     return result;

@@ -79,12 +79,7 @@ class RingHandOver : public ::testing::Test {
 
   [[nodiscard]] EthdevSettings queue(std::uint16_t q) const {
     EthdevSettings result;
-    result.queues.push_back({.port = port_,
-                             .queue = q,
-                             .end = QueueEnd::Never,
-                             .stamps = StampSource::ReceiveClock,
-                             .link = LinkType::Ethernet,
-                             .name = "ring"});
+    result.queues.push_back(testing::ring_queue(port_, q));
     result.held_max = kRingSize;
     return result;
   }

@@ -19,6 +19,7 @@
 #include "net/five_tuple.hpp"
 #include "perf/gen/random_capture.hpp"
 #include "runtime/engine.hpp"
+#include "support/engine_parts.hpp"
 #include "support/recording_writer.hpp"
 #include "support/temp_folder.hpp"
 
@@ -52,37 +53,12 @@ inline std::vector<MemoryFrame> capture(std::uint64_t seed, std::uint64_t conver
 }
 
 inline EngineSettings settings(unsigned workers, std::uint32_t burst) {
-  EngineSettings s;
-  s.shard.max_flows = 20000;
-  s.shard.reorder_bytes = std::uint64_t{64} << 20;
-  s.workers = workers;
-  s.burst = burst;
-  s.export_memory = std::uint64_t{64} << 20;
-  return s;
+  return engine_settings(20'000, workers, burst);
 }
 
 struct Outcome {
   Ledger ledger;
   std::vector<std::string> connections;
-};
-
-/// Starts one thread late: the others run ahead as far as there is room.
-class LateLauncher final : public Launcher {
- public:
-  LateLauncher(unsigned late, std::chrono::milliseconds delay) : late_(late), delay_(delay) {}
-  void launch(Role role, unsigned index, std::function<void()> body) override {
-    const bool late = role == Role::Worker && index == late_;
-    threads_.launch(role, index, [this, late, body = std::move(body)] {
-      if (late) std::this_thread::sleep_for(delay_);
-      body();
-    });
-  }
-  void join() override { threads_.join(); }
-
- private:
-  unsigned late_;
-  std::chrono::milliseconds delay_;
-  ThreadLauncher threads_;
 };
 
 /// What holds a run up.

@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "io/memory_source.hpp"
+#include "support/engine_parts.hpp"
 #include "support/random_conversations.hpp"
 #include "support/recording_writer.hpp"
 
@@ -25,47 +26,6 @@ namespace flowloom::test {
 namespace {
 
 using std::chrono::milliseconds;
-
-/// Starts the worker of this index late: the others run ahead as far as the rings allow.
-class LateLauncher final : public Launcher {
- public:
-  LateLauncher(unsigned late, milliseconds delay) : late_(late), delay_(delay) {}
-  void launch(Role role, unsigned index, std::function<void()> body) override {
-    const bool late = role == Role::Worker && index == late_;
-    threads_.launch(role, index, [this, late, body = std::move(body)] {
-      if (late) std::this_thread::sleep_for(delay_);
-      body();
-    });
-  }
-  void join() override { threads_.join(); }
-
- private:
-  unsigned late_;
-  milliseconds delay_;
-  ThreadLauncher threads_;
-};
-
-/// Another source that calls back at one of its packets.
-class TappedSource final : public PacketSource {
- public:
-  TappedSource(PacketSource& source, std::uint64_t at, std::function<void()> call)
-      : source_(source), at_(at), call_(std::move(call)) {}
-  SourceState receive(Burst& burst) override {
-    const SourceState state = source_.receive(burst);
-    if (burst.size > 0 && burst.packets[0].number >= at_ && call_) {
-      call_();
-      call_ = nullptr;
-    }
-    return state;
-  }
-  void release(Burst& burst) override { source_.release(burst); }
-  [[nodiscard]] SourceStats stats() const override { return source_.stats(); }
-
- private:
-  PacketSource& source_;
-  std::uint64_t at_;
-  std::function<void()> call_;
-};
 
 std::vector<Conversation> conversations(std::uint32_t count, const TrafficShape& shape,
                                         std::uint64_t seed) {
@@ -89,13 +49,7 @@ std::vector<MemoryFrame> frames_of(const std::vector<Conversation>& all, Duratio
 }
 
 EngineSettings settings(unsigned workers, std::uint32_t burst) {
-  EngineSettings s;
-  s.shard.max_flows = 8000;
-  s.shard.reorder_bytes = std::uint64_t{64} << 20;
-  s.workers = workers;
-  s.burst = burst;
-  s.export_memory = std::uint64_t{64} << 20;
-  return s;
+  return engine_settings(8000, workers, burst);
 }
 
 void run(Engine& engine, Launcher& launcher) {

@@ -231,25 +231,6 @@ TEST(HandOver, LivePacketsDoNotWaitForAWorker) {
   }
 }
 
-/// Calls back at one of its packets.
-class TappedSource final : public PacketSource {
- public:
-  TappedSource(PacketSource& source, std::uint64_t at, std::function<void()> call)
-      : source_(source), at_(at), call_(std::move(call)) {}
-  SourceState receive(Burst& burst) override {
-    const SourceState state = source_.receive(burst);
-    if (burst.size > 0 && burst.packets[0].number >= at_ && call_) std::exchange(call_, {})();
-    return state;
-  }
-  void release(Burst& burst) override { source_.release(burst); }
-  [[nodiscard]] SourceStats stats() const override { return source_.stats(); }
-
- private:
-  PacketSource& source_;
-  std::uint64_t at_;
-  std::function<void()> call_;
-};
-
 TEST(HandOver, StopsEarlyWithABalancedLedger) {
   const std::vector<MemoryFrame> frames = capture(8, 300);
   std::vector<std::vector<MemoryFrame>> dealt(2);
