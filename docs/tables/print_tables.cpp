@@ -158,6 +158,7 @@ void print_constants() {
   constant("Shard::kHurriedUnconfirmedTimeout",
            flowloom::Shard::kHurriedUnconfirmedTimeout / 1s, "s");
   constant("Shard::kHurriedClosedTimeout", flowloom::Shard::kHurriedClosedTimeout / 1s, "s");
+  constant("Shard::kSynsInFull", flowloom::Shard::kSynsInFull, "(a part of `syn_cache_from`)");
   constant("Shard::kPagesForConfirmed", flowloom::Shard::kPagesForConfirmed,
            "(a part of so many)");
   begin("timeouts");
@@ -196,6 +197,7 @@ void print_sizes() {
   constant("Connection", sizeof(flowloom::Connection), "");
   constant("ConnectionOrigin", sizeof(flowloom::ConnectionOrigin), "");
   constant("ConnectionExtra", sizeof(flowloom::ConnectionExtra), "");
+  constant("LoneSyn", sizeof(flowloom::LoneSyn), "");
   constant("EncapsulationList", sizeof(flowloom::EncapsulationList), "");
   constant("ReorderPage", sizeof(flowloom::ReorderPage), "");
   constant("ExportBlock (header)", sizeof(flowloom::ExportBlock), "");

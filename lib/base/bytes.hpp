@@ -30,6 +30,11 @@ inline std::uint64_t load_be64(const std::uint8_t* p) {
   return __builtin_bswap64(v);
 }
 
+inline void store_be32(std::uint8_t* p, std::uint32_t value) {
+  value = __builtin_bswap32(value);
+  std::memcpy(p, &value, sizeof value);
+}
+
 /// Loads an unaligned integer in the machine's byte order.
 template <class Integer>
 Integer load_native(const void* p) {

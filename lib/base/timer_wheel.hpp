@@ -2,8 +2,9 @@
 //
 // Per packet nothing touches the wheel: an object's true deadline is asked for when its slot comes
 // round, and an object that lives on is filed again. Objects whose deadline lies in the current
-// tick wait in a small heap, so they fire in the exact order of (deadline, rank), and never later
-// than the packet that passes the deadline: a run decides the same for any burst size.
+// tick wait in a list where they come in order, as nearly all do, and else in a small heap: so they
+// fire in the exact order of (deadline, rank), and never later than the packet that passes the
+// deadline: a run decides the same for any burst size.
 //
 // Beside the slots there are a few queues, each for one constant time-out: what goes in last comes
 // out last, so nothing has to be sorted into place, and who comes next is known early enough to be
@@ -31,7 +32,7 @@ class TimerWheel {
   /// Span of the wheel: 8192 ticks, 68.7 s. Longer deadlines are filed again on the way.
   static constexpr std::uint32_t kSlots = 8192;
   /// Constant time-outs with a queue of their own; see enqueue().
-  static constexpr unsigned kQueues = 2;
+  static constexpr unsigned kQueues = 3;
   /// No deadline may be armed closer than this to the current time.
   static constexpr Duration kShortestTimeout{std::int64_t{2} << kTickShift};
 
@@ -39,8 +40,8 @@ class TimerWheel {
   explicit TimerWheel(std::uint32_t capacity)
       : capacity_(capacity),
         nodes_(std::size_t{capacity} + kSlots),
-        heap_(std::size_t{2} * capacity),
-        due_(heap_.data()) {
+        sorted_(std::size_t{2} * capacity),
+        heap_(std::size_t{2} * capacity) {
     for (Queue& queue : queues_) queue.ring = ReservedArray<std::uint32_t>(std::bit_ceil(capacity));
     for (std::uint32_t i = 0; i < kSlots; ++i) {
       const std::uint32_t head = capacity_ + i;
@@ -84,6 +85,26 @@ class TimerWheel {
     queue.ring[queue.place_of(queue.tail++)] = index;
   }
 
+  /// Whether enqueue() would put an object with this deadline into the queue now.
+  [[nodiscard]] bool has_place(unsigned queue_number, Timestamp deadline) {
+    Queue& queue = queues_[queue_number];
+    if (queue.full()) drop_stale(queue);
+    const std::int64_t tick = std::max(tick_of(deadline), current_ + 1);
+    return !queue.full() && tick >= queue.last_tick && tick <= current_ + kTicksMax;
+  }
+
+  /// Who has waited longest in a queue, or kNoIndex.
+  [[nodiscard]] std::uint32_t first_in(unsigned queue_number) {
+    Queue& queue = queues_[queue_number];
+    find_head(queue);
+    return queue.empty() ? kNoIndex : queue.at(queue.head);
+  }
+  /// Who comes so many places behind the first, or kNoIndex; may have left the queue meanwhile.
+  [[nodiscard]] std::uint32_t behind_first(unsigned queue_number, std::uint32_t places) const {
+    const Queue& queue = queues_[queue_number];
+    return places < queue.tail - queue.head ? queue.at(queue.head + places) : kNoIndex;
+  }
+
   /// arm() for Policy::expire(): exact also where the next deadline of the expired object lies in
   /// the tick that is being fired. Preconditions: `deadline` is policy.deadline(index).
   template <class Policy>
@@ -94,7 +115,7 @@ class TimerWheel {
     }
     if (nodes_[index].place == kDue) return;
     if (is_in_slot(nodes_[index])) unlink(index);
-    push_due(index, policy);
+    push_due(index, deadline, policy);
   }
 
   void cancel(std::uint32_t index) {
@@ -131,48 +152,44 @@ class TimerWheel {
       current_ = tick_of(now);
     }
     for (;;) {
-      fire_due(now, policy);
-      if (heap_size_ > 0) break;
+      while (has_due() && next_of_due().deadline <= now) fire(take_due(), policy);
+      if (has_due()) break;
       if (!enter_next_tick(tick_of(now), policy)) break;
     }
-    next_due_ = heap_size_ > 0 ? due_[0].deadline : from_nanoseconds((current_ + 1) << kTickShift);
+    next_due_ =
+        has_due() ? next_of_due().deadline : from_nanoseconds((current_ + 1) << kTickShift);
   }
 
   /// Fires every armed object in order of its true deadline, however far: the end of input.
-  /// They are sorted once, so that those to come are known and can be fetched ahead; what is armed
-  /// again meanwhile goes through the heap.
+  /// Queues are in order; all others are sorted once, so that those to come are known and can be
+  /// fetched ahead. What is armed again meanwhile goes through the heap.
   template <class Policy>
   void drain(Policy&& policy) {
-    const std::uint32_t count = collect_all(policy);
-    std::sort(heap_.data(), heap_.data() + count, [](const Due& a, const Due& b) { return b < a; });
+    for (const Queue& queue : queues_) {
+      if (!queue.empty()) advance(last_of_tick(queue.last_tick), policy);
+    }
+    collect_all(policy);
     draining_ = true;
-    due_ = heap_.data() + count;
-    std::uint32_t next = 0;
     for (;;) {
-      const std::int64_t sorted = next < count ? tick_of(heap_[next].deadline) : kNever;
-      const std::int64_t again = heap_size_ > 0 ? tick_of(due_[0].deadline) : kNever;
+      const std::int64_t due = has_due() ? tick_of(next_of_due().deadline) : kNever;
       const std::int64_t queued = next_queued();
-      if (std::min({sorted, again, queued}) == kNever) break;
-      if (queued <= std::min(sorted, again)) {
+      if (std::min(due, queued) == kNever) break;
+      if (queued <= due) {
         current_ = std::max(current_, queued);
         take_queued(policy);
-        collect_rearmed(policy);
-        continue;
+      } else {
+        if (2 * kGroup < sorted_size()) policy.prefetch(sorted_[next_ + 2 * kGroup].index);
+        if (kGroup < sorted_size()) policy.expect(sorted_[next_ + kGroup].index);
+        current_ = std::max(current_, due);
+        fire(take_due(), policy);
       }
-      const bool from_heap = heap_size_ > 0 && (next == count || heap_[next] < due_[0]);
-      if (next + 2 * kGroup < count) policy.prefetch(heap_[next + 2 * kGroup].index);
-      if (next + kGroup < count) policy.expect(heap_[next + kGroup].index);
-      const Due due = from_heap ? pop_due() : heap_[next++];
-      current_ = std::max(current_, tick_of(due.deadline));
-      fire(due, policy);
       collect_rearmed(policy);
     }
     draining_ = false;
-    due_ = heap_.data();
   }
 
   [[nodiscard]] std::size_t bytes() const {
-    std::size_t bytes = nodes_.bytes() + heap_.bytes();
+    std::size_t bytes = nodes_.bytes() + sorted_.bytes() + heap_.bytes();
     for (const Queue& queue : queues_) bytes += queue.ring.bytes();
     return bytes;
   }
@@ -227,6 +244,9 @@ class TimerWheel {
   }
 
   static std::int64_t tick_of(Timestamp t) { return to_nanoseconds(t) >> kTickShift; }
+  static Timestamp last_of_tick(std::int64_t tick) {
+    return from_nanoseconds(tick << kTickShift) + (kTick - Duration{1});
+  }
   [[nodiscard]] std::uint32_t ticks_ahead(std::uint32_t slot) const {
     return (slot - static_cast<std::uint32_t>(current_)) % kSlots;
   }
@@ -252,22 +272,33 @@ class TimerWheel {
   }
 
   template <class Policy>
-  void push_due(std::uint32_t index, Policy& policy) {
+  void push_due(std::uint32_t index, Timestamp deadline, Policy& policy) {
     nodes_[index].place = kDue;
-    FLOWLOOM_DCHECK(due_ + heap_size_ < heap_.data() + heap_.size());
-    due_[heap_size_++] = Due{policy.deadline(index), policy.rank(index), index};
     policy.expect(index);
-    std::push_heap(due_, due_ + heap_size_);
+    const Due due{deadline, policy.rank(index), index};
+    if (next_ == end_) next_ = end_ = 0;
+    if (end_ < sorted_.size() && (end_ == 0 || due < sorted_[end_ - 1])) {
+      sorted_[end_++] = due;
+      return;
+    }
+    FLOWLOOM_DCHECK(heap_size_ < heap_.size());
+    heap_[heap_size_++] = due;
+    std::push_heap(heap_.data(), heap_.data() + heap_size_);
   }
-  Due pop_due() {
-    const Due due = due_[0];
-    std::pop_heap(due_, due_ + heap_size_--);
+  [[nodiscard]] std::uint32_t sorted_size() const { return end_ - next_; }
+  [[nodiscard]] bool has_due() const { return next_ != end_ || heap_size_ > 0; }
+  [[nodiscard]] bool heap_is_next() const {
+    return heap_size_ > 0 && (next_ == end_ || sorted_[next_] < heap_[0]);
+  }
+  /// Preconditions: has_due(); so take_due().
+  [[nodiscard]] const Due& next_of_due() const {
+    return heap_is_next() ? heap_[0] : sorted_[next_];
+  }
+  Due take_due() {
+    if (!heap_is_next()) return sorted_[next_++];
+    const Due due = heap_[0];
+    std::pop_heap(heap_.data(), heap_.data() + heap_size_--);
     return due;
-  }
-
-  template <class Policy>
-  void fire_due(Timestamp now, Policy& policy) {
-    while (heap_size_ > 0 && due_[0].deadline <= now) fire(pop_due(), policy);
   }
 
   template <class Policy>
@@ -277,7 +308,7 @@ class TimerWheel {
     const Timestamp deadline = policy.deadline(due.index);
     if (deadline > due.deadline) { // it was heard of since
       if (draining_ || tick_of(deadline) <= current_) {
-        push_due(due.index, policy);
+        push_due(due.index, deadline, policy);
       } else {
         arm(due.index, deadline);
       }
@@ -286,31 +317,34 @@ class TimerWheel {
     }
   }
 
-  /// Takes every armed object out of its slot, into heap_ in no order; returns how many there are.
+  /// Takes every armed object out of its slot, and what is due, into sorted_.
   template <class Policy>
-  std::uint32_t collect_all(Policy& policy) {
+  void collect_all(Policy& policy) {
     std::uint32_t count = 0;
-    for (std::uint32_t i = 0; i < heap_size_; ++i) {
-      const std::uint32_t index = heap_[i].index;
-      if (nodes_[index].place != kDue) continue; // cancelled, or taken already
+    const auto collect = [&](std::uint32_t index) {
+      if (nodes_[index].place != kDue) return; // cancelled, or taken already
       nodes_[index].place = kUnarmed;
-      heap_[count++].index = index;
-    }
-    heap_size_ = 0;
+      sorted_[count++].index = index;
+    };
+    while (next_ != end_) collect(sorted_[next_++].index); // written behind what is read
+    while (heap_size_ > 0) collect(heap_[--heap_size_].index);
     for (std::uint32_t slot = 0; slot < kSlots; ++slot) {
       const std::uint32_t head = capacity_ + slot;
       while (nodes_[head].next != head) {
-        heap_[count].index = nodes_[head].next;
-        unlink(heap_[count++].index);
+        sorted_[count].index = nodes_[head].next;
+        unlink(sorted_[count++].index);
       }
     }
     for (std::uint32_t i = 0; i < count; ++i) {
-      if (i + kGroup < count) policy.prefetch(heap_[i + kGroup].index);
-      const std::uint32_t index = heap_[i].index;
+      if (i + kGroup < count) policy.prefetch(sorted_[i + kGroup].index);
+      const std::uint32_t index = sorted_[i].index;
       nodes_[index].place = kDue;
-      heap_[i] = Due{policy.deadline(index), policy.rank(index), index};
+      sorted_[i] = Due{policy.deadline(index), policy.rank(index), index};
     }
-    return count;
+    std::sort(sorted_.data(), sorted_.data() + count,
+              [](const Due& a, const Due& b) { return b < a; });
+    next_ = 0;
+    end_ = count;
   }
 
   /// Moves to the next occupied tick up to `last`; false when there is none.
@@ -415,7 +449,7 @@ class TimerWheel {
     if (tick_of(deadline) > current_) {
       arm(index, deadline); // lives on; never this slot again, so the caller's loop ends
     } else {
-      push_due(index, policy);
+      push_due(index, deadline, policy);
     }
   }
 
@@ -448,7 +482,7 @@ class TimerWheel {
         while (nodes_[head].next != head) {
           const std::uint32_t index = nodes_[head].next;
           unlink(index);
-          push_due(index, policy);
+          push_due(index, policy.deadline(index), policy);
         }
       }
     }
@@ -456,8 +490,12 @@ class TimerWheel {
 
   std::uint32_t capacity_ = 0;
   ReservedArray<Node> nodes_; // objects, then one list head per slot
-  ReservedArray<Due> heap_; // twice the objects: cancelled entries stay until their time
-  Due* due_ = nullptr;  // the heap: heap_ itself, but while draining what is left of it
+  // What is due in the current tick; when draining, everything. Each twice the objects: cancelled
+  // entries stay until their time.
+  ReservedArray<Due> sorted_; // from next_ to end_, in order
+  ReservedArray<Due> heap_;   // what did not come in order
+  std::uint32_t next_ = 0;
+  std::uint32_t end_ = 0;
   std::uint32_t heap_size_ = 0;
   Queue queues_[kQueues];
   std::uint64_t occupied_[kSlots / 64] = {};

@@ -77,6 +77,22 @@ class FlowTable {
     return false;
   }
 
+  /// The entry `index` is `other` from now on, whose key is the same.
+  /// Preconditions: `index` is stored under `hash`.
+  void replace(std::uint64_t hash, std::uint32_t index, std::uint32_t other) {
+    const std::uint64_t home = hash & mask_;
+    for (std::uint32_t probe = 0; probe < kMaxProbe; ++probe) {
+      Bucket& bucket = buckets_[(home + probe) & mask_];
+      for (std::uint32_t hits = matching(bucket, tag_of(hash)); hits != 0; hits &= hits - 1) {
+        const int slot = std::countr_zero(hits);
+        if (bucket.index[slot] != index) continue;
+        bucket.index[slot] = other;
+        return;
+      }
+    }
+    FLOWLOOM_CHECK(!"replaced entry is in the table");
+  }
+
   /// Preconditions: `index` is stored under `hash`.
   void erase(std::uint64_t hash, std::uint32_t index) {
     const std::uint64_t home = hash & mask_;
@@ -96,6 +112,7 @@ class FlowTable {
     FLOWLOOM_CHECK(!"erased entry is in the table");
   }
 
+  [[nodiscard]] FlowKey key_of(std::uint32_t index) const { return key_of_(index); }
   [[nodiscard]] std::uint32_t size() const { return size_; }
   [[nodiscard]] std::size_t bytes() const { return buckets_.bytes(); }
 

@@ -44,6 +44,8 @@ class Delivery final : public ConnectionView {
   void close(CloseReason reason);
   /// Whether the consumer does without a word of the connection's end.
   [[nodiscard]] bool give_up();
+  /// The same of one that was not opened yet.
+  [[nodiscard]] bool give_up_syn() { return consumer_.on_syn_eviction() == Farewell::Summary; }
   void summary(const EvictionSummary& summary) { consumer_.on_summary(next_key(), summary); }
   void watermark(const EventKey& key) { consumer_.on_watermark(key); }
 

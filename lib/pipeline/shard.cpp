@@ -15,11 +15,6 @@ namespace flowloom {
 
 namespace {
 
-/// Queues of the timer wheel: time-outs that are the same for all connections.
-constexpr unsigned kHandshakeQueue = 0;
-constexpr unsigned kLingerQueue = 1;
-static_assert(TimerWheel::kQueues == 2);
-
 std::uint32_t page_count(std::uint64_t bytes) {
   return static_cast<std::uint32_t>(
       std::clamp<std::uint64_t>(bytes / sizeof(ReorderPage), 16, 0x7fffffff));
@@ -47,6 +42,13 @@ inline Segment segment_of(const Packet& packet) {
   s.stamp = packet.stamp;
   s.number = packet.number;
   return s;
+}
+
+/// How many LoneSyns there may be: none where somebody wants to know of each packet at once.
+std::uint32_t lone_syns(const ShardConfig& config) {
+  const bool wanted = config.syn_cache_from != kNoSynCache &&
+                      config.probes == ReportProbes::No && config.packets == NotePackets::No;
+  return wanted ? config.max_flows : 0;
 }
 
 /// Ports below this are taken for servers where no SYN tells who is who.
@@ -90,8 +92,9 @@ Shard::Shard(const ShardConfig& config, StreamConsumer& consumer)
       connections_(config.max_flows),
       origins_(config.max_flows),
       encapsulations_(config.max_flows),
-      table_(config.max_flows, KeyOf{connections_.data()}),
-      wheel_(config.max_flows),
+      syns_(lone_syns(config)),
+      table_(config.max_flows, KeyOf{connections_.data(), syns_.data(), config.max_flows}),
+      wheel_(config.max_flows + syns_.capacity()),
       order_(config.max_flows),
       watch_(config.probes == ReportProbes::Yes ? config.max_flows : 0),
       memory_{SlabPool<ConnectionExtra>(config.max_flows),
@@ -103,7 +106,8 @@ Shard::Shard(const ShardConfig& config, StreamConsumer& consumer)
       pages_for_all_(memory_.pages.capacity() - memory_.pages.capacity() / kPagesForConfirmed) {}
 
 std::size_t Shard::reserved_bytes() const {
-  return connections_.bytes() + origins_.bytes() + encapsulations_.bytes() + table_.bytes() +
+  return connections_.bytes() + origins_.bytes() + encapsulations_.bytes() + syns_.bytes() +
+         table_.bytes() +
          wheel_.bytes() + order_.bytes() + watch_.bytes() + memory_.extras.bytes() +
          memory_.pages.bytes() + memory_.delivered.bytes();
 }
@@ -146,6 +150,11 @@ void Shard::prefetch_connections(Burst& burst) const {
       burst.guesses[i] = 0;
       continue;
     }
+    if (is_syn(index)) [[unlikely]] {
+      burst.guesses[i] = 0;
+      prefetch_object(syns_[index - config_.max_flows]);
+      continue;
+    }
     burst.guesses[i] = index;
     prefetch_object<PrefetchFor::Write>(connections_[index]);
     // Segments that change the state need more. Which ones do follows no pattern: the others ask
@@ -179,9 +188,16 @@ inline std::uint32_t Shard::find(const FlowKey& key, const Packet& packet,
 }
 
 void Shard::track_packet(Packet& packet, std::uint32_t guess) {
+  delivery_.decide(packet.clock, packet.number);
   const FlowKey key = flow_key_of(packet);
   const std::uint32_t index = find(key, packet, guess);
-  Connection* c = index == kNoIndex ? nullptr : &connections_[index];
+  Connection* c = nullptr;
+  if (!is_syn(index)) {
+    c = &connections_[index];
+  } else if (index != kNoIndex) [[unlikely]] {
+    c = &open_syn(index);
+    rearm(*c);
+  }
   if (!packet.has(packet_flags::kChecksumGood) && !judge_checksum(packet, c)) [[unlikely]] {
     if (c != nullptr) {
       note_fragments(*c, packet);
@@ -191,7 +207,6 @@ void Shard::track_packet(Packet& packet, std::uint32_t guess) {
     return;
   }
   const Segment s = segment_of(packet);
-  delivery_.decide(s.clock, s.number);
   std::uint32_t reuse = 0;
   if (c != nullptr && s.flags.has_any(kSyn) && begins_anew(*c, s, direction_in(*c, packet))) {
     const ConnectionExtra* extra = tracker_.find_extra(*c);
@@ -200,6 +215,10 @@ void Shard::track_packet(Packet& packet, std::uint32_t guess) {
     c = nullptr;
   }
   if (c == nullptr) {
+    const bool few = unconfirmed_ < config_.syn_cache_from / kSynsInFull;
+    if (!few && reuse == 0 && cache_syn(packet, key, s)) {
+      return;
+    }
     c = admit(packet, key, s, reuse);
     if (c == nullptr) {
       packet.verdict = Verdict::TableFull;
@@ -264,8 +283,8 @@ void Shard::note_packet(Connection& c, const Packet& packet, const TalkerCounts&
   tell_packet(packet, marks, static_cast<std::uint32_t>(std::max<std::int64_t>(ahead, 0)));
 }
 
+// Preconditions: delivery_ was told the decision.
 void Shard::note_bad_checksum(Connection& c, const Packet& packet) {
-  delivery_.decide(packet.clock, packet.number);
   delivery_.about(c);
   tell_packet(packet, packet_marks::kBadChecksum, 0);
 }
@@ -387,24 +406,14 @@ Connection* Shard::admit(const Packet& packet, const FlowKey& key, const Segment
     ledger_.reached(Limit::MaxFlows);
     return nullptr;
   }
-  Connection& c = connections_[index];
-  c.key = key;
-  c.index = index;
   const bool from_upper = !packet.has(packet_flags::kFromLower);
   const bool by_originator = sent_by_originator(s, tcp_header_of(packet));
-  if (by_originator == from_upper) c.set(connection_flags::kOriginatorIsUpper);
-  ConnectionOrigin& origin = origins_[index];
-  origin = ConnectionOrigin{};
-  origin.start = s.stamp;
-  origin.first_packet = s.number;
-  origin.first_sequence = s.seq;
+  Connection& c =
+      begin(index, key, s, by_originator == from_upper ? KeySide::Upper : KeySide::Lower);
   if (!by_originator) {
     tracker_.add_letter(c, Direction::OriginatorToResponder, Letter::Flipped);
   }
-  c.last_clock = s.clock;
-  c.last_stamp = s.stamp;
   ++ledger_.connections_created;
-  order_.add(EvictionOrder::List::Unconfirmed, index);
   if (reuse > 0 || packet.has(packet_flags::kEncapsulated)) {
     if (ConnectionExtra* extra = tracker_.extra_of(c)) {
       extra->reuse = reuse;
@@ -417,12 +426,50 @@ Connection* Shard::admit(const Packet& packet, const FlowKey& key, const Segment
     }
   }
   // Until the handshake is complete a connection is embryonic, whatever comes of this segment.
-  wheel_.enqueue(kHandshakeQueue, index,
-                 saturating_add(s.clock, std::min(config_.syn_timeout, config_.idle_timeout)));
+  wheel_.enqueue(kHandshakeQueue, index, embryonic_deadline(s.clock));
   if (config_.probes == ReportProbes::Yes) watch(c, packet, s);
   delivery_.about(c);
   delivery_.open();
   return &c;
+}
+
+// A connection with nothing but where it comes from. Preconditions: the index was taken.
+inline Connection& Shard::begin(std::uint32_t index, const FlowKey& key, const Segment& s,
+                                KeySide originator) {
+  Connection& c = connections_[index];
+  c.key = key;
+  c.index = index;
+  if (originator == KeySide::Upper) c.set(connection_flags::kOriginatorIsUpper);
+  ConnectionOrigin& origin = origins_[index];
+  origin = ConnectionOrigin{};
+  origin.start = s.stamp;
+  origin.first_packet = s.number;
+  origin.first_sequence = s.seq;
+  c.last_clock = s.clock;
+  c.last_stamp = s.stamp;
+  order_.add(EvictionOrder::List::Unconfirmed, index);
+  ++unconfirmed_;
+  return c;
+}
+
+// From now on it is a connection that has seen its SYN. There is room: the SYN had a place of all.
+// Preconditions: delivery_ was told the decision. The caller arms its timer, or ends it.
+Connection& Shard::open_syn(std::uint32_t index) {
+  const LoneSyn syn = syn_at(index);
+  const FlowKey key = syn.key();
+  const std::uint32_t at = connections_.take();
+  FLOWLOOM_CHECK(at != kNoIndex);
+  table_.replace(hash_of(key, config_.seed), index, at);
+  wheel_.cancel(index);
+  syns_.give_back(index - config_.max_flows);
+  LoneSyn::OptionBytes options;
+  const Segment s = syn.segment(options);
+  Connection& c = begin(at, key, s, syn.from_upper() ? KeySide::Upper : KeySide::Lower);
+  delivery_.about(c);
+  delivery_.open();
+  tracker_.on_bare_syn(c, s, Direction::OriginatorToResponder, delivery_);
+  note_unconfirmed(c, s);
+  return c;
 }
 
 // What the next connection will be written to was given back long ago and is in no cache.
@@ -435,8 +482,8 @@ void Shard::prefetch_next_connection() const {
 }
 
 std::uint32_t Shard::take_connection() {
-  std::uint32_t index = connections_.take();
-  if (index == kNoIndex && evict_one()) index = connections_.take();
+  if (table_.size() == config_.max_flows && !evict_one()) return kNoIndex;
+  const std::uint32_t index = connections_.take();
   prefetch_next_connection();
   return index;
 }
@@ -452,10 +499,8 @@ Timestamp Shard::deadline_of(const Connection& c) const {
   if (c.has_any(connection_flags::kClosing)) {
     deadline = saturating_add(origins_[c.index].closing_clock, config_.closed_timeout);
   } else {
-    // Never later than idle, so that a handshake's end only postpones the deadline.
-    const Duration embryonic_timeout = std::min(config_.syn_timeout, config_.idle_timeout);
-    deadline = saturating_add(c.last_clock,
-                              embryonic(c) ? embryonic_timeout : config_.idle_timeout);
+    deadline = embryonic(c) ? embryonic_deadline(c.last_clock)
+                            : saturating_add(c.last_clock, config_.idle_timeout);
   }
   return std::min(deadline, tracker_.grace_deadline(c));
 }
@@ -469,6 +514,12 @@ CloseReason Shard::reason_of(const Connection& c) const {
 }
 
 void Shard::expire(std::uint32_t index, Timestamp deadline) {
+  if (is_syn(index)) {
+    delivery_.decide(deadline, syn_at(index).number());
+    Connection& opened = open_syn(index);
+    end(opened, reason_of(opened));
+    return;
+  }
   Connection& c = connections_[index];
   delivery_.decide(deadline, origins_[index].first_packet);
   delivery_.about(c);
@@ -496,6 +547,7 @@ void Shard::end(Connection& c, CloseReason reason) {
 // Preconditions: the consumer knows that nothing follows.
 void Shard::remove(Connection& c, CloseReason reason) {
   if (order_.contains(c.index)) order_.remove(c.index);
+  if (!c.has_any(connection_flags::kConfirmed)) --unconfirmed_;
   ++ledger_.connections_closed[static_cast<std::size_t>(reason)];
   wheel_.cancel(c.index);
   table_.erase(hash_of(c.key, config_.seed), c.index);
@@ -511,7 +563,7 @@ void Shard::remove(Connection& c, CloseReason reason) {
 void Shard::advance_clock(Timestamp clock) {
   if (evictions_.is_due(clock) && evictions_.due() < clock) tell_evictions();
   if (watch_.is_due(clock)) judge_contacts(clock);
-  const bool full = connections_.in_use() >= pressure_begins_ || pressed_;
+  const bool full = table_.size() >= pressure_begins_ || pressed_;
   if (full && clock >= wheel_.next_due()) [[unlikely]] hurry(clock);
   if (evictions_.is_due(clock)) tell_evictions();
   wheel_.advance(clock, ShardTimers{*this});

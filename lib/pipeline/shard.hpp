@@ -2,6 +2,7 @@
 // track, deliver, end. Plain C++: no thread, no atomic, no DPDK.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 
 #include "base/memory.hpp"
@@ -14,6 +15,7 @@
 #include "pipeline/eviction_log.hpp"
 #include "pipeline/eviction_order.hpp"
 #include "pipeline/ledger.hpp"
+#include "pipeline/lone_syn.hpp"
 #include "pipeline/probe_watch.hpp"
 #include "pipeline/shard_config.hpp"
 #include "stream/consumer.hpp"
@@ -30,6 +32,8 @@ class Shard {
   static constexpr std::uint32_t kPressureEnds = 8;
   static constexpr Duration kHurriedUnconfirmedTimeout = std::chrono::seconds{3};
   static constexpr Duration kHurriedClosedTimeout = std::chrono::seconds{5};
+  /// One of so many of ShardConfig::syn_cache_from stays a connection in full.
+  static constexpr std::uint32_t kSynsInFull = 8;
   /// Of the pages that may be in use, unconfirmed connections get no more beyond this.
   static constexpr std::uint32_t kPagesForConfirmed = 8;
 
@@ -75,16 +79,21 @@ class Shard {
     friend bool operator==(const MemoryInUse&, const MemoryInUse&) = default;
   };
   [[nodiscard]] MemoryInUse memory_in_use() const {
-    return {connections_.in_use(), memory_.extras.in_use(), memory_.pages.in_use(),
+    return {table_.size(), memory_.extras.in_use(), memory_.pages.in_use(),
             encapsulations_.in_use()};
   }
 
  private:
   friend class Delivery;
   friend struct ShardTimers;
+  /// Connections have the lower indices in table, wheel and order; LoneSyns those behind them.
   struct KeyOf {
     const Connection* connections = nullptr;
-    const FlowKey& operator()(std::uint32_t index) const { return connections[index].key; }
+    const LoneSyn* syns = nullptr;
+    std::uint32_t first_syn = 0;
+    FlowKey operator()(std::uint32_t index) const {
+      return index < first_syn ? connections[index].key : syns[index - first_syn].key();
+    }
   };
 
   void verify_checksums(Burst& burst) const;
@@ -117,10 +126,20 @@ class Shard {
   }
   Connection* admit(const Packet& packet, const FlowKey& key, const Segment& s,
                     std::uint32_t reuse);
+  Connection& begin(std::uint32_t index, const FlowKey& key, const Segment& s,
+                    KeySide originator);
+  [[nodiscard]] bool is_syn(std::uint32_t index) const { return index >= config_.max_flows; }
+  [[nodiscard]] LoneSyn& syn_at(std::uint32_t index) { return syns_[index - config_.max_flows]; }
+  bool cache_syn(const Packet& packet, const FlowKey& key, const Segment& s);
+  Connection& open_syn(std::uint32_t index);
+  void evict_syn(std::uint32_t index);
+  void prefetch_syn_victims();
   std::uint32_t take_connection();
   void prefetch_next_connection() const;
   void note_unconfirmed(Connection& c, const Segment& s);
   void note_turn(Connection& c);
+  [[nodiscard]] std::uint32_t oldest_unconfirmed();
+  void evict_unconfirmed(std::uint32_t index);
   bool evict_one();
   bool evict_of_sample();
   void evict(Connection& c, EvictionClass its);
@@ -139,6 +158,11 @@ class Shard {
   void end(Connection& c, CloseReason reason);
   void remove(Connection& c, CloseReason reason);
   [[nodiscard]] Timestamp deadline_of(const Connection& c) const;
+  /// Of a connection that was last heard of at `clock`, until its handshake is complete. Never
+  /// later than the idle time-out, so that the handshake's end only postpones the deadline.
+  [[nodiscard]] Timestamp embryonic_deadline(Timestamp clock) const {
+    return saturating_add(clock, std::min(config_.syn_timeout, config_.idle_timeout));
+  }
   [[nodiscard]] bool embryonic(const Connection& c) const;
   [[nodiscard]] CloseReason reason_of(const Connection& c) const;
   void note_limits();
@@ -147,6 +171,7 @@ class Shard {
   SlabPool<Connection> connections_;
   ReservedArray<ConnectionOrigin> origins_;
   SlabPool<EncapsulationList> encapsulations_;
+  SlabPool<LoneSyn, sizeof(std::uint32_t)> syns_;  // without them: no room
   FlowTable<KeyOf> table_;
   TimerWheel wheel_;
   EvictionOrder order_;
@@ -156,6 +181,7 @@ class Shard {
   Delivery delivery_;
   TcpTracker<Delivery> tracker_;
   EvictionLog evictions_;
+  std::uint32_t unconfirmed_ = 0;  // connections, without LoneSyns
   std::uint32_t eviction_hand_ = 0;
   std::uint32_t pressure_begins_ = 0;  // connections in use
   std::uint32_t pressure_ends_ = 0;

@@ -2,6 +2,7 @@
 // are full, and what is told of those that go by the thousand. Nothing here runs per packet of a
 // confirmed connection.
 #include <algorithm>
+#include <tuple>
 
 #include "net/five_tuple.hpp"
 #include "pipeline/shard.hpp"
@@ -58,6 +59,16 @@ void add_to(EvictionSummary& summary, const Connection& c, Timestamp start) {
   summary.receivers.add(spread_hash(upper ? c.key.lower_address : c.key.upper_address));
 }
 
+void add_to(EvictionSummary& summary, const LoneSyn& syn) {
+  summary.start = std::min(summary.start, syn.clock());
+  summary.end = std::max(summary.end, syn.clock());
+  ++summary.connections[static_cast<std::size_t>(UnconfirmedKind::Syn)];
+  ++summary.packets;
+  summary.ip_bytes += syn.ip_bytes();
+  summary.senders.add(spread_hash(syn.sender()));
+  summary.receivers.add(spread_hash(syn.receiver()));
+}
+
 /// What was delivered of a direction so far.
 std::uint64_t delivered_bytes(const HalfConnection& h, const HalfExtra* extra) {
   if (extra == nullptr) return static_cast<std::uint64_t>(h.offset);
@@ -71,6 +82,7 @@ void Shard::note_unconfirmed(Connection& c, const Segment& s) {
   const bool both = c.half[0].packets() > 0 && c.half[1].packets() > 0;
   if (!both && !order_.follows(c.index, s.seq, s.seq + s.seq_len())) return;
   c.set(connection_flags::kConfirmed);
+  --unconfirmed_;
   order_.remove(c.index);
   note_turn(c);
 }
@@ -114,13 +126,51 @@ bool Shard::give_up(Connection& c) {
   return true;
 }
 
+// Preconditions: delivery_ was told the decision.
+void Shard::evict_syn(std::uint32_t index) {
+  if (!delivery_.give_up_syn()) {
+    evict(open_syn(index), EvictionClass::Unconfirmed);
+    return;
+  }
+  ++ledger_.evicted[static_cast<std::size_t>(EvictionClass::Unconfirmed)];
+  ++ledger_.connections_closed[static_cast<std::size_t>(CloseReason::Evicted)];
+  const LoneSyn& syn = syn_at(index);
+  add_to(evictions_.at(delivery_.clock()), syn);
+  wheel_.cancel(index);
+  table_.erase(hash_of(syn.key(), config_.seed), index);
+  syns_.give_back(index - config_.max_flows);
+}
+
+// A connection or a LoneSyn; the order of connections that were LoneSyns is that in which something
+// else of them was seen.
+std::uint32_t Shard::oldest_unconfirmed() {
+  const std::uint32_t connection = order_.first(EvictionOrder::List::Unconfirmed);
+  const std::uint32_t syn = wheel_.first_in(kSynQueue);
+  if (syn == kNoIndex || connection == kNoIndex) return std::min(syn, connection);
+  const ConnectionOrigin& origin = origins_[connection];
+  const LoneSyn& lone = syn_at(syn);
+  return std::tie(origin.start, origin.first_packet) < std::make_tuple(lone.clock(), lone.number())
+             ? connection
+             : syn;
+}
+
+// Preconditions: delivery_ was told the decision.
+void Shard::evict_unconfirmed(std::uint32_t index) {
+  if (is_syn(index)) {
+    evict_syn(index);
+    prefetch_syn_victims();
+  } else {
+    evict(connections_[index], EvictionClass::Unconfirmed);
+    prefetch_victims();
+  }
+}
+
 // The longest unconfirmed first, then who closed first; else the best of a sample.
 bool Shard::evict_one() {
   ledger_.reached(Limit::MaxFlows);
-  const std::uint32_t oldest = order_.first(EvictionOrder::List::Unconfirmed);
+  const std::uint32_t oldest = oldest_unconfirmed();
   if (oldest != kNoIndex) {
-    evict(connections_[oldest], EvictionClass::Unconfirmed);
-    prefetch_victims();
+    evict_unconfirmed(oldest);
     return true;
   }
   const std::uint32_t closed = order_.first(EvictionOrder::List::Closed);
@@ -201,7 +251,7 @@ void Shard::relieve_pages() {
 // Emergency time-outs: while the table is nearly full, what most likely nobody misses ends earlier.
 // Preconditions: the wheel has not been at `clock` yet, so nothing was decided there.
 void Shard::hurry(Timestamp clock) {
-  pressed_ = connections_.in_use() >= (pressed_ ? pressure_ends_ : pressure_begins_);
+  pressed_ = table_.size() >= (pressed_ ? pressure_ends_ : pressure_begins_);
   if (!pressed_) return;
   ledger_.reached(Limit::Pressure);
   const Timestamp before = clock - Duration{1};
@@ -209,11 +259,12 @@ void Shard::hurry(Timestamp clock) {
   delivery_.decide(before, kHurried);
   std::uint32_t left = kHurriedPerTick;
   for (; left > 0; --left) {
-    const std::uint32_t oldest = order_.first(EvictionOrder::List::Unconfirmed);
+    const std::uint32_t oldest = oldest_unconfirmed();
     if (oldest == kNoIndex) break;
-    Connection& c = connections_[oldest];
-    if (saturating_add(c.last_clock, kHurriedUnconfirmedTimeout) > before) break;
-    evict(c, EvictionClass::Unconfirmed);
+    const Timestamp heard =
+        is_syn(oldest) ? syn_at(oldest).clock() : connections_[oldest].last_clock;
+    if (saturating_add(heard, kHurriedUnconfirmedTimeout) > before) break;
+    evict_unconfirmed(oldest);
   }
   for (; left > 0; --left) {
     const std::uint32_t closed = order_.first(EvictionOrder::List::Closed);

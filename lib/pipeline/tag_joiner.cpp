@@ -41,6 +41,9 @@ void TagJoiner::remember(const Packet& syn) {
                      is_from_lower(syn),
                      PendingState::Waiting};
   PendingSet& set = pending_[place_of(syn) % kPendingSets];
+  bool any_known = false; // without branches: in a flood nothing can be foreseen
+  for (const Pending& known : set) any_known |= known.ends == pending.ends;
+  if (!any_known) return put_first(set, pending);
   Pending* before = nullptr;
   for (Pending& known : set) {
     if (known.state == PendingState::Free || known.ends != pending.ends ||

@@ -24,6 +24,10 @@ class CountingConsumer final : public StreamConsumer {
     }
     return Farewell::Summary;
   }
+  Farewell on_syn_eviction() override {
+    ++closed_;
+    return Farewell::Summary;
+  }
   void on_close(const EventKey&, const ConnectionView&, ConsumerSlot&) override { ++closed_; }
 
   [[nodiscard]] std::uint64_t bytes() const { return bytes_[0] + bytes_[1]; }

@@ -123,6 +123,12 @@ class TcpTracker {
     on_odd_segment(c, s, d, out);
   }
 
+  /// on_segment() for a SYN without data, so that the hot path has one caller only and is inlined.
+  void on_bare_syn(Connection& c, const Segment& s, Direction d, Handler& out) {
+    c.half[index_of(d)].count_packet(s.ip_bytes, 0);
+    on_odd_segment(c, s, d, out);
+  }
+
   /// The earliest clock at which a grace ends, or kTimeMax.
   [[nodiscard]] Timestamp grace_deadline(const Connection& c) const;
   /// Ends the graces that are over at `now`.

@@ -86,7 +86,9 @@ StreamEvent& RecordingConsumer::add(StreamEvent::Kind kind, const EventKey& key,
 Interest RecordingConsumer::on_open(const EventKey& key, const ConnectionView& view,
                                     ConsumerSlot& slot) {
   expect("the slot is 0 at on_open", slot == 0);
-  connections_.emplace_back();
+  ConnectionRecord record;
+  view.describe(record);
+  connections_.emplace_back().first_packet = record.first_packet;
   handles_.push_back(view.handle());
   slot = static_cast<ConsumerSlot>(connections_.size());
   add(StreamEvent::Kind::Open, key, view, slot);

@@ -34,6 +34,7 @@ struct ToldConflict {
 
 /// What one connection came to.
 struct ConnectionLog {
+  std::uint64_t first_packet = 0;
   bool closed = false;
   ConnectionRecord record;  ///< as closed
   struct Side {

@@ -15,6 +15,7 @@ struct ScriptVariant {
   std::uint32_t right_isn = 0;
   enum class Version : std::uint8_t { V4, V6 } version = Version::V4;
   std::uint32_t burst = 1;
+  std::uint32_t syn_cache_from = kNoSynCache;
   [[nodiscard]] std::string describe() const;
 };
 
