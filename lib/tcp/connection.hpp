@@ -46,6 +46,7 @@ enum Bits : unsigned {
   kSigned = 1U << 19,     ///< its SYN carried a TCP MD5 or TCP-AO signature
   kEdgeGuessed = 1U << 20, ///< snd_edge was computed without knowing the window scale
   kUrgent = 1U << 21,     ///< bytes leave, or will leave, the stream as urgent
+  kOriginNamed = 1U << 22, ///< rcv_nxt is, or was, what the third step of the handshake named
 };
 }  // namespace half_flags
 

@@ -33,6 +33,7 @@ void TcpTracker<Handler>::set_origin(Connection& c, Direction d, SeqNum first_da
   }
   h.rcv_nxt = first_data;
   h.offset = 0;
+  h.clear(half_flags::kOriginNamed);
   if (!h.has_any(half_flags::kOriginKnown) || h.snd_nxt.before(first_data)) h.snd_nxt = first_data;
   h.set(half_flags::kOriginKnown);
 }
@@ -166,6 +167,45 @@ bool TcpTracker<Handler>::is_inside(const Connection& c, Direction d, SeqNum fir
                             h.rcv_nxt != h.snd_nxt);
 }
 
+// The last step of a handshake (RFC 9293, 3.5), where the step before it was not captured: who sent
+// the SYN acknowledges for the first time, and does nothing else. That names the first byte of the
+// other side; if it is a later acknowledgement, a later byte.
+template <class Handler>
+bool TcpTracker<Handler>::is_third_step(const Connection& c, const Segment& s, Direction d) {
+  const HalfConnection& talker = c.half[index_of(d)];
+  using enum connection_flags::Bits;
+  return s.length == 0 && !s.flags.has_any(kSyn | kFin | kRst | kUrg) &&
+         talker.has_any(half_flags::kSynSeen) && talker.offset == 0 &&
+         s.seq == talker.rcv_nxt && !c.has_any(kSynAckSeen | kClosing);
+}
+
+// It came after the first data, which still wait for what may come before them.
+// Preconditions: the first acknowledgement of what the listener of `d` sent, and that is held.
+template <class Handler>
+void TcpTracker<Handler>::name_held_origin(Connection& c, const Segment& s, Direction d) {
+  HalfConnection& listener = c.half[index_of(reverse(d))];
+  if (listener.has_any(half_flags::kSynSeen) || !is_third_step(c, s, d)) return;
+  HalfExtra& extra = *find_half_extra(c, reverse(d));
+  const StreamOffset lowest = extra.queue.empty() ? 0 : extra.queue.front(memory_.pages);
+  const StreamOffset named = unwrap(s.ack, listener.offset, listener.rcv_nxt);
+  if (named >= lowest || lowest - named > kSmallestSlack) return;
+  move_held_origin(listener, extra, named);
+  listener.set(half_flags::kOriginNamed);
+}
+
+// Whether a SYN/ACK may move an origin that only an acknowledgement named: nothing was delivered,
+// and nothing held is lost by it.
+template <class Handler>
+bool TcpTracker<Handler>::corrects_origin(const Connection& c, Direction d,
+                                          SeqNum first_data) const {
+  const HalfConnection& h = c.half[index_of(d)];
+  using enum half_flags::Bits;
+  if (!h.has_all(kOriginNamed | kQueued) || h.offset != 0) return false;
+  const StreamOffset missing = find_half_extra(c, d)->queue.front(memory_.pages) -
+                               unwrap(first_data, h.offset, h.rcv_nxt);
+  return missing >= 0 && missing <= kSmallestSlack;
+}
+
 // What was acknowledged of an older use of the tuple is nothing of the stream that begins here.
 template <class Handler>
 void TcpTracker<Handler>::forget_acks_beside(Connection& c, Direction d, SeqNum first_data) {
@@ -233,7 +273,7 @@ bool TcpTracker<Handler>::on_syn(Connection& c, const Segment& s, Direction d, H
   }
   if (s.flags.has_any(kFin)) count(c, Anomaly::SynWithFin);
   const bool is_answer = s.flags.has_any(kAck);
-  if (is_inside(c, d, s.seq + 1)) {
+  if (is_inside(c, d, s.seq + 1) && !(is_answer && corrects_origin(c, d, s.seq + 1))) {
     count(c, Anomaly::SynInsideConnection);
     // Nothing, until a SYN/ACK answers it (RFC 5961, 4): see Shard::begins_anew().
     if (!is_answer) remember_candidate(c, d, {s.seq, s.length});

@@ -333,15 +333,27 @@ void TcpTracker<Handler>::give_up_first_hole(Connection& c, Direction d, HoleCau
 
 // --- mid-stream pick-up
 
+// Where the third step of the handshake named an earlier byte, what lies between is missing.
+template <class Handler>
+void TcpTracker<Handler>::begin_stream(HalfConnection& h, SeqNum first_seen) {
+  using enum half_flags::Bits;
+  const std::int64_t missing = h.rcv_nxt.distance_to(first_seen);
+  if (!h.has_any(kOriginNamed) || missing < 0 || missing > kSmallestSlack) {
+    h.clear(kOriginNamed);
+    h.rcv_nxt = first_seen;
+  }
+  h.snd_nxt = first_seen;
+  h.offset = 0;
+  h.set(kOriginKnown);
+}
+
 template <class Handler>
 void TcpTracker<Handler>::begin_pickup(Connection& c, Direction d, const Segment& s,
                                        Handler& out) {
   HalfConnection& h = c.half[index_of(d)];
   using enum half_flags::Bits;
   const bool nothing_missing = h.has_any(kAcked) && h.snd_una == s.data_seq();
-  h.rcv_nxt = h.snd_nxt = s.data_seq();
-  h.offset = 0;
-  h.set(kOriginKnown);
+  begin_stream(h, s.data_seq());
   if (nothing_missing) return;
   HalfExtra* extra = half_extra(c, d);
   if (extra == nullptr) return;
@@ -367,7 +379,7 @@ bool TcpTracker<Handler>::pickup_complete(const Connection& c, Direction d) cons
          acked <= extra.queue.front_run_end(memory_.pages);
 }
 
-// The lowest sequence number seen becomes the origin.
+// The lowest sequence number seen becomes the origin, or that which the handshake named before it.
 template <class Handler>
 void TcpTracker<Handler>::release_held(Connection& c, Direction d, Handler& out) {
   HalfConnection& h = c.half[index_of(d)];
@@ -378,13 +390,20 @@ void TcpTracker<Handler>::release_held(Connection& c, Direction d, Handler& out)
   }
   h.clear(half_flags::kHeld);
   if (extra == nullptr || extra->queue.empty()) return;
-  const StreamOffset lowest = extra->queue.front(memory_.pages);
-  extra->queue.rebase(lowest);
-  for (StreamOffset& position : extra->urgent_pending) position -= lowest;
-  for (StreamOffset& position : extra->urgent_offsets) position -= lowest;
-  h.rcv_nxt = h.rcv_nxt + static_cast<std::uint32_t>(lowest);
-  h.offset = 0;
+  StreamOffset lowest = extra->queue.front(memory_.pages);
+  if (h.has_any(half_flags::kOriginNamed)) lowest = std::min<StreamOffset>(lowest, 0);
+  move_held_origin(h, *extra, lowest);
   drain(c, d, out);
+}
+
+// What was at position `to` is at offset 0 now. Preconditions: nothing was delivered.
+template <class Handler>
+void TcpTracker<Handler>::move_held_origin(HalfConnection& h, HalfExtra& extra, StreamOffset to) {
+  extra.queue.rebase(to);
+  for (StreamOffset& position : extra.urgent_pending) position -= to;
+  for (StreamOffset& position : extra.urgent_offsets) position -= to;
+  h.rcv_nxt = h.rcv_nxt + static_cast<std::uint32_t>(to);
+  h.offset = 0;
 }
 
 // --- holes below the peer's acknowledgement

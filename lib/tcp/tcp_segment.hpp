@@ -149,7 +149,7 @@ void TcpTracker<Handler>::note_urgent(Connection& c, const Segment& s, Direction
   const SeqNum named = s.data_seq() + s.urgent;
   if (extra->urgent_bytes > 0 && extra->urgent_seq == named) return;
   extra->urgent_seq = named;
-  if (!h.has_any(half_flags::kOriginKnown)) set_origin(c, d, s.data_seq());
+  if (!h.has_any(half_flags::kOriginKnown)) begin_stream(h, s.data_seq());
   const StreamOffset position = unwrap(named, h.offset, h.rcv_nxt) - 1;
   if (extra->urgent_bytes < kUrgentPositions) {
     extra->urgent_offsets[extra->urgent_bytes] = position;
@@ -184,7 +184,10 @@ inline void TcpTracker<Handler>::on_ack(Connection& c, const Segment& s, Directi
   using enum half_flags::Bits;
   if (!listener.has_any(kOriginKnown)) {
     // Not heard yet: remember the first acknowledgement (in rcv_nxt) and the latest.
-    if (!listener.has_any(kAcked)) listener.rcv_nxt = listener.snd_edge = s.ack;
+    if (!listener.has_any(kAcked)) {
+      listener.rcv_nxt = listener.snd_edge = s.ack;
+      if (!listener.has_any(kHeard) && is_third_step(c, s, d)) listener.set(kOriginNamed);
+    }
     if (!listener.has_any(kAcked) || listener.snd_una.before(s.ack)) listener.snd_una = s.ack;
     listener.set(kAcked);
     note_window(c, d, s);
@@ -195,6 +198,7 @@ inline void TcpTracker<Handler>::on_ack(Connection& c, const Segment& s, Directi
     choose_candidate(c, reverse(d), s.ack);
   }
   if (!listener.has_any(kAcked)) {
+    if (listener.has_any(kHeld)) name_held_origin(c, s, d);
     listener.snd_una = s.ack;
     listener.snd_edge = s.ack;
     listener.set(kAcked);

@@ -237,6 +237,9 @@ class TcpTracker {
   void remember_candidate(Connection& c, Direction d, SynCandidate candidate);
   [[nodiscard]] bool is_inside(const Connection& c, Direction d, SeqNum first_data) const;
   bool begins_at(Connection& c, const Segment& s, Direction d);
+  [[nodiscard]] bool corrects_origin(const Connection& c, Direction d, SeqNum first_data) const;
+  [[nodiscard]] static bool is_third_step(const Connection& c, const Segment& s, Direction d);
+  void name_held_origin(Connection& c, const Segment& s, Direction d);
   void forget_acks_beside(Connection& c, Direction d, SeqNum first_data);
   void bind_origin(Connection& c, const Segment& s, Direction d);
   /// It acknowledges the SYN, with or without what was sent after it. Preconditions: kOriginKnown.
@@ -362,8 +365,10 @@ class TcpTracker {
   void declare_gap(Connection& c, Direction d, StreamOffset until, HoleCause cause, Handler& out);
   void give_up_first_hole(Connection& c, Direction d, HoleCause cause, Handler& out);
   bool make_room(Connection& c, Direction d, Handler& out);
+  static void begin_stream(HalfConnection& h, SeqNum first_seen);
   void begin_pickup(Connection& c, Direction d, const Segment& s, Handler& out);
   void release_held(Connection& c, Direction d, Handler& out);
+  static void move_held_origin(HalfConnection& h, HalfExtra& extra, StreamOffset to);
   [[nodiscard]] bool pickup_complete(const Connection& c, Direction d) const;
   [[nodiscard]] static bool hole_grace_over(HalfExtra& extra, Timestamp clock);
   void watch_hole(Connection& c, Direction d, Timestamp clock, Handler& out);

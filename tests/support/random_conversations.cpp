@@ -39,7 +39,7 @@ class Maker {
 
   Conversation make() {
     add(0, "S", 0, 0, "");
-    add(1, "S.", 0, 1, "");
+    if (shape_.handshake == TrafficShape::Handshake::Captured) add(1, "S.", 0, 1, "");
     add(0, ".", 1, 1, "");
     for (const Piece& piece : schedule()) send(piece);
     const auto end = [this](unsigned side) {

@@ -22,6 +22,10 @@ struct TrafficShape {
     OfWhatWasSeen,  ///< never of bytes that the capture does not hold: nothing is given up early
     OfWhatWasSent   ///< of anything sent so far, as a receiver beside a lossy tap
   } acks = Acks::OfWhatWasSeen;
+  enum class Handshake : std::uint8_t {
+    Captured,
+    WithoutSynAck  ///< its third step names where the responder's stream begins
+  } handshake = Handshake::Captured;
 };
 
 /// One direction's bytes and what became of them on the way to the capture.
