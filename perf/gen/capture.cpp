@@ -56,8 +56,9 @@ bool Camera::missed(std::size_t packet) {
   const Segment& segment = film_.packets[packet].segment;
   if (plan_.only && segment.side != *plan_.only) return true;
   if (segment.flags == kSyn) return plan_.lose_syn;
+  if (segment.has(kSyn)) return plan_.lose_syn_ack;
   // Without a FIN nobody can tell its acknowledgement from that of a byte.
-  return !segment.has(kSyn | kFin) && random_.chance(plan_.lose);
+  return !segment.has(kFin) && random_.chance(plan_.lose);
 }
 
 void Camera::show_pieces(std::size_t packet, std::uint16_t pieces) {

@@ -21,6 +21,7 @@ namespace flowloom::gen {
 struct CapturePlan {
   double lose = 0;                   ///< of any packet that does not carry SYN or FIN
   bool lose_syn = false;
+  bool lose_syn_ack = false;
   /// Where between handshake and first FIN or RST the capture starts; 0: before the SYN.
   double starts_at = 0;
   std::optional<Side> only;          ///< the tap has one fibre

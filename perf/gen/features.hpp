@@ -13,6 +13,7 @@ enum class Feature : std::uint8_t {
   Loss,          ///< in the network, before or behind the tap; retransmission, cut anew
   CaptureLoss,   ///< the tap misses packets
   LostSyn,
+  LostSynAck,    ///< its third step names where the server's stream begins
   Reorder,
   Repeat,        ///< the network delivers packets twice
   CaptureRepeat, ///< the tap shows packets twice
@@ -40,12 +41,12 @@ enum class Feature : std::uint8_t {
   Large,         ///< a few long streams
 };
 
-inline constexpr std::array<std::string_view, 28> kFeatureNames = {
-    "loss",        "capture-loss", "lost-syn",  "reorder",       "repeat",    "capture-repeat",
-    "skew",        "wrap",         "padding",   "vlan",          "two-vlans", "vlan-twins",
-    "ipv6",        "tunnels",      "fragments", "timestamps",    "keep-alive", "zero-window",
-    "half-close",  "fin-data",     "reset",     "open",          "mid-stream", "one-sided",
-    "syn-data",    "simultaneous", "reuse",     "large"};
+inline constexpr std::array<std::string_view, 29> kFeatureNames = {
+    "loss",        "capture-loss", "lost-syn",   "lost-syn-ack", "reorder",    "repeat",
+    "capture-repeat", "skew",      "wrap",       "padding",      "vlan",       "two-vlans",
+    "vlan-twins",  "ipv6",         "tunnels",    "fragments",    "timestamps", "keep-alive",
+    "zero-window", "half-close",   "fin-data",   "reset",        "open",       "mid-stream",
+    "one-sided",   "syn-data",     "simultaneous", "reuse",      "large"};
 static_assert(kFeatureNames.size() == static_cast<std::size_t>(Feature::Large) + 1);
 
 class Features {

@@ -18,6 +18,8 @@ constexpr std::int64_t kSurelyInGrace = 150 * kMillisecond;
 constexpr std::uint64_t kSegmentsInGrace = 24;
 constexpr std::uint64_t kSegmentsInPickup = 6;
 constexpr std::int64_t kSurelyLingering = 40 * kSecond;
+/// How far before the first byte seen an acknowledgement may name the origin.
+constexpr std::uint64_t kReachOfThirdStep = 65'535;
 /// Ticks that a timestamp may be behind TS.Recent; see docs/tcp.md.
 constexpr std::uint32_t kStampSlack = 1;
 
@@ -134,11 +136,29 @@ bool Observer::tells_origin_too_late(const Segment& segment, std::int64_t at) co
   return too_late(mine) || (segment.has(kAck) && too_late(1 - mine));
 }
 
+/// The first acknowledgement of who sent the SYN, with nothing else, where no SYN/ACK was seen: it
+/// acknowledges the other side's SYN, or more.
+bool Observer::is_third_step(const Segment& segment) const {
+  const std::size_t mine = index_of(segment.side);
+  const DirectionTruth& theirs = directions_[1 - mine];
+  return opened_[mine] && segment.bytes == 0 && segment.offset == 0 && segment.has(kAck) &&
+         !segment.has(kSyn | kFin | kReset) && directions_[mine].seen.ranges().empty() &&
+         closing_since_ == kNever && !theirs.first_acked &&
+         (starts_[1 - mine] || (!theirs.origin && !theirs.heard));
+}
+
+/// The bytes that it could have told the origin of may have been let go.
+bool Observer::names_origin_too_late(const Segment& segment, std::int64_t at) const {
+  const std::size_t theirs = index_of(other(segment.side));
+  return is_third_step(segment) && starts_[theirs] && pickup_may_be_over(theirs, at);
+}
+
 Observer::Answer Observer::observe(const Segment& segment, std::int64_t at) {
   if (tells_origin_too_late(segment, at)) {
     lost_its_way_ = true;
     return Answer::Refused;
   }
+  if (names_origin_too_late(segment, at)) return Answer::Refused;
   const DirectionTruth& mine = directions_[index_of(segment.side)];
   const bool text = segment.bytes > 0 && !segment.has(kSyn);
   const bool over = closing_since_ != kNever && at - closing_since_ > kSurelyLingering;
@@ -173,7 +193,9 @@ void Observer::note_syn(const Segment& segment) {
   const std::size_t i = index_of(segment.side);
   directions_[i].origin = 0;
   starts_[i].reset();
+  named_[i].reset();
   if (!segment.has(kAck)) {
+    opened_[i] = true;
     syn_bytes_[i] = std::max<std::uint64_t>(syn_bytes_[i], segment.bytes);
     directions_[i].payload_bytes += segment.bytes;
     return;
@@ -182,13 +204,29 @@ void Observer::note_syn(const Segment& segment) {
   DirectionTruth& theirs = directions_[1 - i];
   theirs.origin = 0;
   starts_[1 - i].reset();
+  named_[1 - i].reset();
   if (syn_bytes_[1 - i] > 0 && segment.acked >= syn_bytes_[1 - i]) {
     theirs.seen.add(0, syn_bytes_[1 - i]);
   }
   syn_bytes_[1 - i] = 0;
 }
 
+/// Where bytes of the other side were seen before it, they began at what it names, if that is near.
+void Observer::note_third_step(const Segment& segment) {
+  const std::size_t theirs = index_of(other(segment.side));
+  if (!starts_[theirs]) {
+    named_[theirs] = segment.acked;
+    return;
+  }
+  DirectionTruth& acknowledged = directions_[theirs];
+  const std::uint64_t lowest = acknowledged.origin.value_or(starts_[theirs]->position);
+  if (segment.acked < lowest && lowest - segment.acked <= kReachOfThirdStep) {
+    acknowledged.origin = segment.acked;
+  }
+}
+
 void Observer::note_ack(const Segment& segment, std::int64_t at) {
+  if (is_third_step(segment)) note_third_step(segment);
   const std::size_t theirs = index_of(other(segment.side));
   DirectionTruth& acknowledged = directions_[theirs];
   if (!acknowledged.first_acked) acknowledged.first_acked = segment.acked;
@@ -211,6 +249,10 @@ void Observer::note_bytes(const Segment& segment, std::int64_t at) {
   if (segment.has(kSyn)) return;
   if (!mine.origin && !starts_[i] && (segment.bytes > 0 || segment.has(kFin))) {
     starts_[i] = {segment.offset, at, segments_};
+    const std::uint64_t named = named_[i].value_or(segment.offset + 1);
+    if (named <= segment.offset && segment.offset - named <= kReachOfThirdStep) {
+      mine.origin = named;
+    }
   }
   if (segment.bytes > 0) {
     if (!mine.origin || starts_[i]) {

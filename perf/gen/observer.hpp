@@ -51,14 +51,20 @@ class Observer {
   [[nodiscard]] bool precedes_origin(const Segment& segment, std::int64_t at) const;
   [[nodiscard]] bool pickup_may_be_over(std::size_t i, std::int64_t at) const;
   [[nodiscard]] bool tells_origin_too_late(const Segment& segment, std::int64_t at) const;
+  [[nodiscard]] bool is_third_step(const Segment& segment) const;
+  [[nodiscard]] bool names_origin_too_late(const Segment& segment, std::int64_t at) const;
   [[nodiscard]] bool comes_too_late(const Segment& segment, std::int64_t at) const;
   void note_syn(const Segment& segment);
+  void note_third_step(const Segment& segment);
   void note_ack(const Segment& segment, std::int64_t at);
   void note_bytes(const Segment& segment, std::int64_t at);
 
   std::array<DirectionTruth, 2> directions_;
   std::array<std::vector<Note>, 2> acks_;   ///< of what the direction sent
   std::array<std::optional<Note>, 2> starts_;  ///< first data or FIN, where no SYN told the origin
+  std::array<bool, 2> opened_{};               ///< by a SYN without ACK
+  /// By the third step of a handshake whose SYN/ACK was missed, where nothing tells better.
+  std::array<std::optional<std::uint64_t>, 2> named_;
   std::array<std::uint64_t, 2> syn_bytes_{};   ///< not yet settled
   std::array<Stamps, 2> stamps_;
   /// A byte into a closed window: the stream's only if it is acknowledged, or sent again later.

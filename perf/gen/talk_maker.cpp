@@ -298,6 +298,9 @@ void TalkMaker::draw_speciality() {
       // seems to answer the other's, under other tags.
       if (draw(Feature::VlanTwins, 1)) no_capture_loss();
       return;
+    case 13:
+      capture_.lose_syn_ack = draw(Feature::LostSynAck, 1);
+      return;
     default:
       return;
   }
