@@ -273,6 +273,7 @@ def segments_inputs():
         inputs[f"chance-{policy}"] = start + b"".join(
             bytes((chance.randrange(40), chance.randrange(8) | chance.randrange(4) << 6))
             for _ in range(60))
+        inputs[f"syn-ack-missed-{policy}"] = bytes((policy, 16 | policy % 4, 70)) + example
     return inputs
 
 

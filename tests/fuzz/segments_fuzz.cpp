@@ -36,6 +36,7 @@ constexpr std::uint8_t kMidStream = 1 << 0;  // else after a handshake
 constexpr std::uint8_t kDeliverAcked = 1 << 1;
 constexpr std::uint8_t kWraps = 1 << 2;
 constexpr std::uint8_t kIpv6 = 1 << 3;
+constexpr std::uint8_t kSynAckMissed = 1 << 4;  // the peer's third step names the first position
 
 /// Of a step: what its second byte says.
 constexpr std::uint8_t kLengthMask = 0x1f;   // in positions; 0: the peer acknowledges what is there
@@ -55,13 +56,15 @@ class Conversation {
         origin_((start_ & kWraps) != 0 ? 0xfffffff0 : 1000),
         model_(algorithm_),
         runner_(config(), consumer_) {
-    if ((start_ & kMidStream) == 0) {
+    if (answers()) {
+      runner_.feed(back().seq(kPeer - 1).ack(0).flags("S").build(tick()));
+    } else if ((start_ & kMidStream) == 0) {
       runner_.feed(forth().seq(origin_ - 1).ack(0).flags("S").build(tick()));
       runner_.feed(back().seq(kPeer - 1).ack(origin_).flags("S.").build(tick()));
     }
     runner_.feed(back().seq(kPeer).ack(origin_).build(tick()));
     // Mid-stream, what was just acknowledged is the origin only if it is what comes next.
-    if ((start_ & kMidStream) != 0) send({0, 1}, 0);
+    if ((start_ & kMidStream) != 0 && !answers()) send({0, 1}, 0);
   }
 
   void take_step(FuzzBytes& input) {
@@ -98,6 +101,8 @@ class Conversation {
     if (acked()) config.tcp.deliver = DeliverWhen::Acked;
     return config;
   }
+  /// The sender of the segments is the responder.
+  [[nodiscard]] bool answers() const { return (start_ & kSynAckMissed) != 0; }
   [[nodiscard]] bool acked() const { return (start_ & kDeliverAcked) != 0; }
   Timestamp tick() { return now_ = saturating_add(now_, Duration{1000}); }
   [[nodiscard]] Endpoint end(std::uint8_t host, std::uint16_t port) const {
@@ -151,9 +156,11 @@ class Conversation {
   }
 
   [[nodiscard]] std::string delivered() const {
+    const Direction ours =
+        answers() ? Direction::ResponderToOriginator : Direction::OriginatorToResponder;
     std::string text;
     for (const test::StreamEvent& e : consumer_.events()) {
-      if (e.direction != Direction::OriginatorToResponder) continue;
+      if (e.direction != ours) continue;
       if (e.kind == test::StreamEvent::Kind::Data) text += e.bytes;
       if (e.kind == test::StreamEvent::Kind::Gap) {
         text.append(static_cast<std::size_t>(e.length), '.');
