@@ -48,6 +48,7 @@ librte-mempool-ring23              # the plugin without which no packet pool can
 librte-net-pcap23                  # net_pcap: replay of captures
 librte-net-ring23                  # net_ring: traffic from memory
 librte-net-null23                  # net_null: the floor of a measurement
+librte-net-af-packet23             # net_af_packet: a kernel interface as a DPDK port
 libcurl4                           # the writer couchdb loads it
 libprometheus-cpp-pull1.0          # --metrics
 libcap-ng0                         # giving up privileges

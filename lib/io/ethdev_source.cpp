@@ -14,6 +14,7 @@
 
 #include "base/check.hpp"
 #include "io/device_clock.hpp"
+#include "io/kernel_socket.hpp"
 
 namespace flowloom {
 
@@ -23,6 +24,11 @@ constexpr std::uint32_t kNoScratch = 0xffffffff;
 constexpr std::int64_t kNanosecondsPerMicrosecond = 1000;
 constexpr std::int64_t kMicrosecondsPerSecond = 1'000'000;
 constexpr std::int64_t kNanosecondsPerSecond = 1'000'000'000;
+/// A stamp of hardware may be as far behind as its clock may be off, and as long again may pass
+/// before the packet shows in its queue.
+constexpr Duration kHardwareLateness = 2 * DeviceClock::kStep;
+/// So often silent queues tell the time; time-outs need no more.
+constexpr Duration kIdleStep = std::chrono::milliseconds{100};
 
 Timestamp system_clock_now() {
   timespec now{};
@@ -131,6 +137,7 @@ EthdevSource::EthdevSource(EthdevSettings settings)
     for (std::uint32_t i = 0; i < queues_.size(); ++i) unfilled_.push_back(i);
   }
   open_queues_ = static_cast<std::uint32_t>(queues_.size());
+  lateness_ = lateness();
 }
 
 EthdevSource::~EthdevSource() {
@@ -172,11 +179,80 @@ SourceState EthdevSource::receive(Burst& burst) {
   } else {
     receive_in_turn(burst);
   }
-  if (burst.size > 0) return SourceState::Packets;
-  const bool pending = !heap_.empty() || open_queues_ > 0 ||
-                       std::any_of(queues_.begin(), queues_.end(),
-                                   [](const Queue& queue) { return queue.has_pending(); });
-  return pending ? SourceState::Idle : SourceState::End;
+  if (burst.size > 0) [[likely]] return SourceState::Packets;
+  switch (judge_empty()) {
+    case Emptiness::Pending:
+      break;
+    case Emptiness::Silent:
+      silent_until_ = looked_at_;
+      break;
+    case Emptiness::Ended:
+      return SourceState::End;
+  }
+  return SourceState::Idle;
+}
+
+/// What it means that nothing was handed over: every queue was asked, unless one has packets for
+/// which there is no room.
+EthdevSource::Emptiness EthdevSource::judge_empty() const {
+  const auto waits = [](const Queue& queue) { return queue.has_pending() || queue.last_waits; };
+  if (!heap_.empty() || std::any_of(queues_.begin(), queues_.end(), waits)) {
+    return Emptiness::Pending;
+  }
+  return open_queues_ > 0 ? Emptiness::Silent : Emptiness::Ended;
+}
+
+/// How far a stamp may be behind the time at which its packet can be read first. Who stamps what he
+/// reads is never behind.
+Duration EthdevSource::lateness() const {
+  Duration most{0};
+  for (const Queue& queue : queues_) {
+    switch (queue.config.stamps) {
+      case StampSource::ReceiveClock:
+        break;
+      case StampSource::DeviceTicks:
+        most = std::max(most, kHardwareLateness);
+        break;
+      case StampSource::MbufMicroseconds:  // an interface of the kernel behind net_pcap
+        most = std::max(most, Duration{kKernelLateness});
+        break;
+    }
+  }
+  return most;
+}
+
+/// The clock is read before queues are looked at, so that what comes in between counts as not seen;
+/// and told of only when all of them were empty. Should a stamp be earlier all the same, its packet
+/// gets the clock of now.
+std::optional<Timestamp> EthdevSource::idle_clock() {
+  const bool recorded = std::any_of(queues_.begin(), queues_.end(), [](const Queue& queue) {
+    return queue.open && queue.config.end == QueueEnd::EndOfFile;
+  });
+  if (recorded) return std::nullopt;
+  looked_at_ = system_clock_now();
+  // A clock that was set back must not silence this until it is where it was.
+  const bool told = silent_until_ >= last_idle_ &&
+                    silent_until_ < saturating_add(last_idle_, kIdleStep);
+  if (told) return std::nullopt;
+  last_idle_ = silent_until_;
+  return pass(saturating_add(silent_until_, -lateness_));
+}
+
+/// By the rules of all queues, of which some may not trust the step; of a queue that had no packet
+/// yet the clock is that of its stamps.
+std::optional<Timestamp> EthdevSource::pass(Timestamp silent) {
+  std::optional<Timestamp> least;
+  bool any_started = false;
+  for (Queue& queue : queues_) {
+    if (queue.received == 0) continue;
+    any_started = true;
+    const std::optional<Timestamp> clock = queue.rule.pass(silent);
+    if (clock && (!least || *clock < *least)) least = clock;
+  }
+  if (!any_started) least = silent;
+  if (!least) return std::nullopt;
+  clock_ = std::max(clock_, *least);
+  return clock_;
 }
 
 /// Reads ahead in a queue that has nothing pending.

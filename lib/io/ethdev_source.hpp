@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -83,6 +84,8 @@ class EthdevSource final : public PacketSource {
   EthdevSource& operator=(const EthdevSource&) = delete;
 
   SourceState receive(Burst& burst) override;
+  /// Of live queues; none as long as one of a file is open.
+  std::optional<Timestamp> idle_clock() override;
   /// Frees the oldest burst.size frames; nothing else of the burst is looked at.
   void release(Burst& burst) override;
   [[nodiscard]] SourceStats stats() const override;
@@ -99,8 +102,12 @@ class EthdevSource final : public PacketSource {
 
   enum class Refill : std::uint8_t { Packets, Nothing, Ended };
   enum class Taken : std::uint8_t { Run, NoRoom };
+  enum class Emptiness : std::uint8_t { Pending, Silent, Ended };
 
   void find_ports();
+  [[nodiscard]] Emptiness judge_empty() const;
+  [[nodiscard]] Duration lateness() const;
+  [[nodiscard]] std::optional<Timestamp> pass(Timestamp silent);
   Refill refill(Queue& queue);
   void stamp_pending(Queue& queue, std::uint32_t first);
   void align_clock(PortCounts& port, Timestamp now);
@@ -145,6 +152,10 @@ class EthdevSource final : public PacketSource {
   std::uint32_t scratch_frames_ = 0;
 
   Timestamp clock_ = kTimeMin;
+  Duration lateness_{0};                // of stamps behind the time at which packets show
+  Timestamp looked_at_ = kTimeMin;      // when idle_clock() looked at the system's clock
+  Timestamp silent_until_ = kTimeMin;   // all queues were found empty after that
+  Timestamp last_idle_ = kTimeMin;      // what idle_clock() has told of
   std::uint64_t number_ = 0;
   std::uint64_t frames_copied_ = 0;
   int stamp_offset_ = -1;         // of the timestamp within an mbuf

@@ -262,7 +262,10 @@ void Engine::run_to_completion(unsigned index) {
       backoff.reset();
       worker.meter.busy();
     } else if (idle) {
-      if (const auto clock = sources_[index]->idle_clock()) worker.pass_time(*clock);
+      if (const auto clock = sources_[index]->idle_clock()) {
+        receivers_[index]->front.expire(*clock);
+        worker.pass_time(*clock);
+      }
       worker.meter.idle();
       backoff.wait();
     }
@@ -334,7 +337,10 @@ void Engine::run_receiver() {
     const SourceState state = source.receive(burst);
     if (state == SourceState::End) break;
     if (state == SourceState::Idle) {
-      if (const auto clock = source.idle_clock()) steering_->pass_time(*clock);
+      if (const auto clock = source.idle_clock()) {
+        receiver.front.expire(*clock);
+        steering_->pass_time(*clock);
+      }
       receiver.meter.idle();
       steering_->release_done(source);
       backoff.wait();

@@ -44,6 +44,11 @@ class HandOver {
   void is_at(unsigned source, const EventKey& key) {
     sources_[source].at.publish(key.clock, key.number);
   }
+  /// No packet that it will receive has an earlier clock, and all that it has received are where
+  /// they belong. Not earlier than the last time.
+  void is_silent_until(unsigned source, Timestamp clock) {
+    sources_[source].silent_until.store(to_nanoseconds(clock), std::memory_order_release);
+  }
   /// Nothing is in hand: the others need not wait for it.
   void has_nothing(unsigned source) { set(source, SourceWork::Nothing); }
   void has_ended(unsigned source) { set(source, SourceWork::Ended); }
@@ -77,6 +82,7 @@ class HandOver {
   struct alignas(64) Source {
     Watermark at;
     std::atomic<SourceWork> work{SourceWork::Receiving};
+    std::atomic<std::int64_t> silent_until{to_nanoseconds(kTimeMin)};
   };
   void set(unsigned source, SourceWork work) {
     sources_[source].work.store(work, std::memory_order_release);

@@ -108,6 +108,7 @@ Burst* HandOverWorker::receive(std::uint32_t limit) {
       source_number_ = burst.packets[burst.size - 1].number;
       return &burst;
     case SourceState::Idle:
+      if (const auto clock = source_.idle_clock()) shared_.is_silent_until(index_, *clock);
       shared_.has_nothing(index_);
       break;
     case SourceState::End:

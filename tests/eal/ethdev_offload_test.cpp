@@ -201,6 +201,104 @@ TEST_F(EthdevOffloadTest, StampsOfHardwareAreTaken) {
       << "a packet without a stamp has the time of receiving";
 }
 
+Timestamp system_now() {
+  const auto now = std::chrono::system_clock::now().time_since_epoch();
+  return Timestamp{std::chrono::duration_cast<Duration>(now)};
+}
+
+/// Polls silent queues until they tell the time; kTimeMin where they do not within a second.
+Timestamp time_in_silence(EthdevSource& source) {
+  Burst burst;
+  for (int i = 0; i < 1000; ++i) {
+    EXPECT_EQ(source.receive(burst), SourceState::Idle);
+    if (const auto clock = source.idle_clock()) return *clock;
+    std::this_thread::sleep_for(std::chrono::milliseconds{1});
+  }
+  return kTimeMin;
+}
+
+TEST_F(EthdevOffloadTest, TimePassesOnSilentPorts) {
+  EthdevSource source(settings());
+  Timestamp last = kTimeMin;
+  for (int round = 0; round < 3; ++round) {
+    const Timestamp before = system_now();
+    const Timestamp told = time_in_silence(source);
+    EXPECT_LE(told, system_now()) << "of the future nothing is known";
+    EXPECT_GE(told, before - std::chrono::milliseconds{10});
+    EXPECT_GT(told, last);
+    last = told;
+    if (round > 0) send(make(pattern(60, 1)));
+    const auto seen = receive(source);
+    ASSERT_EQ(seen.size(), round > 0 ? 1u : 0u);
+    for (const auto& [bytes, packet] : seen) {
+      EXPECT_GE(packet.clock, told);
+      EXPECT_EQ(packet.clock, packet.stamp);
+    }
+  }
+  EXPECT_EQ(source.stats().bad_timestamps, 0u);
+}
+
+TEST_F(EthdevOffloadTest, TimeIsToldNowAndThenOnly) {
+  EthdevSource source(settings());
+  const Timestamp end = system_now() + std::chrono::milliseconds{500};
+  Burst burst;
+  int told = 0;
+  while (system_now() < end) {
+    EXPECT_EQ(source.receive(burst), SourceState::Idle);
+    if (source.idle_clock()) ++told;
+  }
+  EXPECT_GE(told, 1);
+  EXPECT_LE(told, 6) << "the step is a tenth of a second";
+}
+
+TEST_F(EthdevOffloadTest, TimeWaitsForPacketsThatHaveNoRoom) {
+  for (std::uint8_t i = 0; i < 2 * kBurstMax; ++i) send(make({i}));
+  EthdevSource source(settings(kBurstMax));
+  Burst first;
+  ASSERT_EQ(source.receive(first), SourceState::Packets);
+  EXPECT_EQ(time_in_silence(source), kTimeMin);
+  source.release(first);
+  EXPECT_EQ(receive(source).size(), kBurstMax);
+  EXPECT_NE(time_in_silence(source), kTimeMin);
+}
+
+TEST_F(EthdevOffloadTest, TimeWaitsForPacketsThatHardwareHasStamped) {
+  int offset = -1;
+  std::uint64_t flag = 0;
+  ASSERT_EQ(rte_mbuf_dyn_rx_timestamp_register(&offset, &flag), 0);
+  EthdevSettings s = settings();
+  for (EthdevQueue& queue : s.queues) queue.stamps = StampSource::DeviceTicks;
+  s.read_ticks = half_nanoseconds;
+  EthdevSource source(s);
+  const auto send_stamped = [&](std::uint64_t ticks) {
+    rte_mbuf* mbuf = make(pattern(60, 1), flag);
+    *RTE_MBUF_DYNFIELD(mbuf, static_cast<std::size_t>(offset), rte_mbuf_timestamp_t*) = ticks;
+    send(mbuf);
+  };
+  std::uint64_t ticks = 0;
+  for (int i = 0; i < 2; ++i) {  // what the counter means
+    half_nanoseconds(port_, ticks);
+    send_stamped(ticks);
+    ASSERT_EQ(receive(source).size(), 1u);
+    std::this_thread::sleep_for(DeviceClock::kInterval * 2);
+  }
+  // It comes after the look into the queue, and before the clock is read; and hardware has kept it.
+  std::optional<Timestamp> told;
+  Burst burst;
+  for (int i = 0; i < 100 && !told; ++i) {
+    ASSERT_EQ(source.receive(burst), SourceState::Idle);
+    half_nanoseconds(port_, ticks);
+    std::this_thread::sleep_for(std::chrono::milliseconds{20});
+    told = source.idle_clock();
+  }
+  ASSERT_TRUE(told);
+  send_stamped(ticks - 2 * 8'000'000);
+  const auto seen = receive(source);
+  ASSERT_EQ(seen.size(), 1u);
+  EXPECT_EQ(seen[0].packet.clock, seen[0].packet.stamp) << "time had passed it by";
+  EXPECT_GE(seen[0].packet.clock, *told);
+}
+
 TEST_F(EthdevOffloadTest, LiveQueuesTakeTurns) {
   for (std::uint32_t i = 0; i < 80; ++i) {
     send(make({static_cast<std::uint8_t>(i)}), 0);

@@ -259,6 +259,7 @@ void hold_as_many_as_possible(EthdevSource& source, const std::vector<Record>& e
       held.push_back(burst);
     } else {
       ++waits;
+      ASSERT_FALSE(source.idle_clock()) << "a recording has no time but that of its packets";
       ASSERT_FALSE(held.empty()) << "waits for nothing";
       release_oldest();
     }

@@ -10,9 +10,11 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <chrono>
 #include <memory>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "eal_fixture.hpp"
@@ -44,6 +46,25 @@ class StampedSource final : public PacketSource {
   EthdevSource inner_;
   std::vector<Timestamp> stamps_;
   std::size_t next_ = 0;
+};
+
+/// Counts connections that have ended, for another thread.
+class CloseMeter final : public MessageWriter {
+ public:
+  CloseMeter(MessageWriter& inner, std::atomic<std::size_t>& closes)
+      : inner_(inner), closes_(closes) {}
+  void write(std::vector<StreamMessage*>& messages, WriterInlet& inlet) override {
+    for (const StreamMessage* message : messages) {
+      if (message->kind == StreamMessage::Kind::Close) ++closes_;
+    }
+    inner_.write(messages, inlet);
+  }
+  void idle() override { inner_.idle(); }
+  void finish() override { inner_.finish(); }
+
+ private:
+  MessageWriter& inner_;
+  std::atomic<std::size_t>& closes_;
 };
 
 class RingHandOver : public ::testing::Test {
@@ -135,6 +156,49 @@ TEST_F(RingHandOver, TwoQueuesAreAsGoodAsOne) {
     const Outcome split = run_on_rings(frames, deal.deal);
     EXPECT_GT(split.ledger.handed_over, 0U);
     expect_same(one, split);
+  }
+}
+
+// Connections that are open when the last packet has come end by their time-outs while the run goes
+// on: with one worker, with two behind one source, and with a queue for each.
+TEST_F(RingHandOver, TimeOutsEndConnectionsOnSilentPorts) {
+  const std::vector<MemoryFrame> frames = capture(11, 20);
+  const Outcome recorded = run_one_queue(frames);
+  EthdevSettings both = queue(0);
+  both.queues.push_back(queue(1).queues.front());
+  for (const auto& [workers, parts] :
+       {std::pair{1U, std::vector{both}}, {2U, {both}}, {2U, {queue(0), queue(1)}}}) {
+    SCOPED_TRACE(std::to_string(workers) + " workers, sources: " + std::to_string(parts.size()));
+    std::vector<std::unique_ptr<EthdevSource>> owned;
+    std::vector<PacketSource*> sources;
+    for (const EthdevSettings& part : parts) {
+      sources.push_back(owned.emplace_back(std::make_unique<EthdevSource>(part)).get());
+    }
+    EngineSettings s = settings(workers, kBurstMax);
+    s.order = SourceOrder::AsReceived;
+    s.shard.idle_timeout = s.shard.syn_timeout = std::chrono::milliseconds{1000};
+    s.shard.closed_timeout = std::chrono::milliseconds{1000};
+    std::atomic<std::size_t> closes{0};
+    RecordingWriter recording;
+    CloseMeter writer(recording, closes);
+    Engine engine(s, sources, &writer);
+    std::thread running([&] {
+      ThreadLauncher launcher;
+      engine.run(launcher, std::chrono::seconds{1}, [](const RunStatus&) {});
+    });
+    for (const MemoryFrame& frame : frames) send_and_wait(frame, 0);
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds{20};
+    while (closes < recorded.connections.size() &&
+           std::chrono::steady_clock::now() < deadline) {
+      std::this_thread::sleep_for(std::chrono::milliseconds{5});
+    }
+    EXPECT_EQ(closes, recorded.connections.size()) << "before the run was ended";
+    engine.stop();
+    running.join();
+    EXPECT_TRUE(engine.ledger().balances());
+    EXPECT_TRUE(recording.in_order());
+    const Ledger ledger = engine.ledger();
+    EXPECT_EQ(ledger.connections_closed[static_cast<std::size_t>(CloseReason::Eof)], 0U);
   }
 }
 

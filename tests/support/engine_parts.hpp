@@ -1,12 +1,15 @@
-// What tests of the engine start it with: a worker that comes late, a source that calls back, and
-// small tables.
+// What tests of the engine start it with: a worker that comes late, sources that call back or tell
+// the time, a writer that counts, and small tables.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <thread>
 #include <utility>
+#include <vector>
 
 #include "io/packet_source.hpp"
 #include "runtime/engine.hpp"
@@ -48,6 +51,46 @@ class TappedSource final : public PacketSource {
  private:
   PacketSource& source_;
   std::uint64_t at_;
+  std::function<void()> call_;
+};
+
+/// Tells the time for ever after its packets, until it is told to end.
+class QuietSource final : public PacketSource {
+ public:
+  QuietSource(PacketSource& inner, Timestamp from) : inner_(inner), clock_(from) {}
+  SourceState receive(Burst& burst) override {
+    const SourceState state = inner_.receive(burst);
+    if (state == SourceState::Packets) return state;
+    return over_.load() ? SourceState::End : SourceState::Idle;
+  }
+  std::optional<Timestamp> idle_clock() override { return clock_ += std::chrono::milliseconds{50}; }
+  void release(Burst& burst) override { inner_.release(burst); }
+  [[nodiscard]] SourceStats stats() const override { return inner_.stats(); }
+  void end() { over_.store(true); }
+
+ private:
+  PacketSource& inner_;
+  Timestamp clock_;
+  std::atomic<bool> over_{false};
+};
+
+/// Calls back when so many connections have closed.
+class CountingWriter final : public MessageWriter {
+ public:
+  CountingWriter(MessageWriter& inner, std::size_t closes, std::function<void()> call)
+      : inner_(inner), left_(closes), call_(std::move(call)) {}
+  void write(std::vector<StreamMessage*>& messages, WriterInlet& inlet) override {
+    for (const StreamMessage* message : messages) {
+      if (message->kind == StreamMessage::Kind::Close && --left_ == 0) call_();
+    }
+    inner_.write(messages, inlet);
+  }
+  void idle() override { inner_.idle(); }
+  void finish() override { inner_.finish(); }
+
+ private:
+  MessageWriter& inner_;
+  std::size_t left_;
   std::function<void()> call_;
 };
 

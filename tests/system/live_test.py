@@ -9,6 +9,7 @@ import json
 import os
 import pathlib
 import random
+import select
 import signal
 import socket
 import subprocess
@@ -235,6 +236,27 @@ def check_silence(checks, flowloom, link, folder):
         checks.equal(0, live.end()[0], "silence: the end")
 
 
+def check_silent_ports(checks, flowloom, link, folder):
+    """The same on DPDK's ports: one that stamps what it reads, one that has the kernel's stamps."""
+    for device in ("net_af_packet0,iface=tap0", "net_pcap0,rx_iface=tap0"):
+        process = subprocess.Popen(
+            [flowloom, "run", "--vdev", device, "--", "-o", f"{folder}/{device[:6]}", "--json",
+             "--max-flows", "10000", "--closed-timeout", "0.3", "--idle-timeout", "1", "-v"],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        while "reserved" not in (line := process.stderr.readline()):
+            checks.that(line, f"{device}: it starts")
+        done = Talk(1).open(0).say(0, 0, PSH | ACK, b"done").close(0)
+        idle = Talk(2).open(0).say(0, 0, PSH | ACK, b"idle")
+        send_frames(link, [("far0", frame[16:]) for _, frame in done.packets + idle.packets])
+        ready = [bool(select.select([process.stdout], [], [], PATIENCE)[0])]
+        checks.equal([True], ready, f"{device}: a record on the silent port")
+        printed = [json.loads(process.stdout.readline()) for _ in range(2)] if ready[0] else []
+        checks.equal(["fin", "idle"], [r["close"] for r in printed], f"silence: {device}")
+        process.send_signal(signal.SIGINT)
+        err = process.communicate(timeout=PATIENCE)[1]
+        checks.equal(0, process.returncode, f"{device}: the end: {err}")
+
+
 def check_vanished(checks, flowloom, link, folder):
     """An interface that goes away is reported at the end; the other is captured as before."""
     out = f"{folder}/vanished"
@@ -294,6 +316,7 @@ def main():
         check_overrun(checks, flowloom, link, folder)
         check_tap(checks, flowloom, link, folder)
         check_silence(checks, flowloom, link, folder)
+        check_silent_ports(checks, flowloom, link, folder)
         check_devices(checks, flowloom, folder)
         check_vanished(checks, flowloom, link, folder)
     checks.finish()

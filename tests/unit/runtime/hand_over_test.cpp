@@ -252,5 +252,85 @@ TEST(HandOver, StopsEarlyWithABalancedLedger) {
   EXPECT_EQ(engine->ledger().received, a.released() + b.released());
 }
 
+/// Runs until time-outs have ended as many connections, while all sources tell the time.
+Outcome run_in_silence(const std::vector<MemoryFrame>& frames, const EngineSettings& settings,
+                       std::size_t connections) {
+  std::vector<std::vector<MemoryFrame>> dealt(settings.workers);
+  for (std::size_t i = 0; i < frames.size(); ++i) dealt[i % dealt.size()].push_back(frames[i]);
+  std::vector<std::unique_ptr<MemorySource>> memory;
+  std::vector<std::unique_ptr<QuietSource>> quiet;
+  std::vector<PacketSource*> sources;
+  for (const auto& part : dealt) {
+    memory.push_back(std::make_unique<MemorySource>(part));
+    quiet.push_back(std::make_unique<QuietSource>(*memory.back(), frames.back().stamp));
+    sources.push_back(quiet.back().get());
+  }
+  RecordingWriter writer;
+  CountingWriter counting(writer, connections, [&] {
+    for (const auto& source : quiet) source->end();
+  });
+  Engine engine(settings, sources, &counting);
+  ThreadLauncher launcher;
+  engine.run(launcher, std::chrono::seconds{1}, [](const RunStatus&) {});
+  EXPECT_TRUE(engine.ledger().balances());
+  EXPECT_TRUE(writer.in_order());
+  return {engine.ledger(), writer.outcomes()};
+}
+
+// Silent queues: the input ends only when all connections have been ended by their time-outs, which
+// come in the same order as with one queue.
+TEST(HandOver, ConnectionsEndWithoutPacketsWhereAllSourcesTellTheTime) {
+  const std::vector<MemoryFrame> frames = capture(10, 100);
+  const auto impatient = [](unsigned workers) {
+    EngineSettings s = settings(workers, kBurstMax);
+    s.shard.idle_timeout = s.shard.closed_timeout = s.shard.syn_timeout = std::chrono::seconds{5};
+    return s;
+  };
+  MemorySource memory(frames);
+  const std::size_t connections = run(impatient(1), {&memory}).connections.size();
+  const Outcome one = run_in_silence(frames, impatient(1), connections);
+  EXPECT_EQ(one.ledger.connections_closed[static_cast<std::size_t>(CloseReason::Eof)], 0U);
+  for (const unsigned workers : {2U, 4U}) {
+    SCOPED_TRACE(std::to_string(workers) + " workers");
+    const Outcome split = run_in_silence(frames, impatient(workers), connections);
+    EXPECT_GT(split.ledger.handed_over, 0U);
+    expect_same(one, split);
+  }
+}
+
+EventKey key_at(std::int64_t clock, std::uint64_t number) {
+  return {from_nanoseconds(clock), number, 0};
+}
+
+EventKey reach_of(HandOver& shared) {
+  EventKey key = shared.reach_of_sources().key;
+  key.sub = 0;
+  return key;
+}
+
+TEST(HandOver, SilenceReachesAsFarAsTheLeastSourceHasTold) {
+  HandOver shared(FlowOwners(3, {}));
+  for (unsigned source = 0; source < 3; ++source) {
+    shared.begins_to_receive(source);
+    shared.has_nothing(source);
+  }
+  shared.begins_to_receive(0);
+  shared.is_at(0, key_at(100, 5));
+  shared.has_nothing(0);
+  EXPECT_EQ(reach_of(shared), key_at(100, 5));
+  shared.is_silent_until(0, from_nanoseconds(500));
+  shared.is_silent_until(1, from_nanoseconds(300));
+  EXPECT_EQ(reach_of(shared), key_at(100, 5)) << "the third has told nothing";
+  shared.is_silent_until(2, from_nanoseconds(400));
+  EXPECT_EQ(reach_of(shared), key_at(300, 0)) << "packets of that clock may come";
+  shared.begins_to_receive(1);
+  shared.is_silent_until(1, from_nanoseconds(350));
+  EXPECT_EQ(reach_of(shared), key_at(350, 0)) << "what it has in hand is not earlier";
+  shared.is_at(1, key_at(360, 1));
+  EXPECT_EQ(reach_of(shared), key_at(360, 1)) << "the others have nothing in hand";
+  shared.has_ended(1);
+  EXPECT_EQ(reach_of(shared), key_at(400, 0)) << "who has ended is not waited for";
+}
+
 }  // namespace
 }  // namespace flowloom::test
