@@ -4,10 +4,11 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <chrono>
-#include <cstdio>
 #include <filesystem>
+#include <string_view>
 #include <thread>
 
 #include "confined_launcher.hpp"
@@ -15,6 +16,8 @@
 #include "host/signals.hpp"
 #include "observe/summary.hpp"
 #include "observers.hpp"
+#include "run_end.hpp"
+#include "sinks/descriptor.hpp"
 #include "sinks/stats_file.hpp"
 #include "sinks/text.hpp"
 
@@ -41,10 +44,19 @@ ExitStatus say_shed(const ShedCounts& shed) {
   return shed.records + shed.packets + shed.probes > 0 ? ExitStatus::WriterFailed : ExitStatus::Ok;
 }
 
+/// On standard error. Once it took nothing at the end of the run nobody is asked to wait again.
+void print_to_user(std::string_view text) {
+  static std::atomic<bool> is_deaf{false};
+  if (is_deaf.load(std::memory_order_relaxed)) return;
+  if (write_fully(STDERR_FILENO, text.data(), text.size()).error == kStoodStill) {
+    is_deaf.store(true, std::memory_order_relaxed);
+  }
+}
+
 }  // namespace
 
 void say(const std::string& sentence) {
-  std::fputs(fmt::format("flowloom: {}\n", sentence).c_str(), stderr);
+  print_to_user(fmt::format("flowloom: {}\n", sentence));
 }
 
 ExitStatus Session::check() {
@@ -126,10 +138,13 @@ ExitStatus Session::run(std::vector<PacketSource*> sources, Launcher& launcher,
                                  .board = &board_,
                                  .service = &service,
                                  .reserved_bytes = engine.reserved_bytes()});
+  RunEnd end(writer ? &*writer : nullptr);
   constexpr std::chrono::milliseconds kTick{100};
   engine.run(confined ? *confined : launcher, kTick, [&](const RunStatus& status) {
     observers.look(status, extent());
-    if (interrupts() > 0 || observers.terminal_is_gone()) stop_ ? stop_() : engine.stop();
+    if (interrupts() == 0 && !observers.terminal_is_gone()) return;
+    stop_ ? stop_() : engine.stop();
+    end.hasten();
   });
   LedgerSnapshot ledger = final_ledger(engine, sources);
   observers.finish(ledger);
@@ -232,8 +247,8 @@ ExitStatus Session::report(const LedgerSnapshot& snapshot,
     }
   }
   if (!options_.quiet) {
-    std::fputs(format_summary(snapshot, seconds).c_str(), stderr);
-    if (folder_) std::fputs(fmt::format("{:<12}{}\n", "files", folder_->path()).c_str(), stderr);
+    print_to_user(format_summary(snapshot, seconds));
+    if (folder_) print_to_user(fmt::format("{:<12}{}\n", "files", folder_->path()));
   }
   if (filter_ && options_.verbose && !filter_->unsupported().empty()) say(filter_->unsupported());
   return status;

@@ -3,6 +3,7 @@
 #include <chrono>
 
 #include "host/signals.hpp"
+#include "sinks/write_patience.hpp"
 
 namespace flowloom {
 
@@ -23,9 +24,15 @@ void SinkWriter::write(std::vector<StreamMessage*>& messages, WriterInlet& inlet
   pipeline_.consume(messages, *this);
 }
 
+void SinkWriter::hasten() {
+  if (Nudges* const nudges = hastened_.load(std::memory_order_acquire)) nudges->begin();
+}
+
 void SinkWriter::tend() {
+  note_writer_move();
   if (!started_) {
     started_ = true;
+    hastened_.store(&nudges_.emplace(), std::memory_order_release);
     pipeline_.start();
   }
   if (const unsigned asked = rotations_asked(); asked != rotations_done_) {

@@ -2,8 +2,11 @@
 // back, begins new files when it is time, and tells the control thread how far the writers are.
 #pragma once
 
+#include <atomic>
+#include <optional>
 #include <vector>
 
+#include "host/nudges.hpp"
 #include "runtime/engine.hpp"
 #include "sinks/pack_sink.hpp"
 #include "sinks/record_file.hpp"
@@ -22,6 +25,9 @@ class SinkWriter final : public MessageWriter, MessageOwner {
   void tend() override;
   void finish() override { pipeline_.finish(); }
 
+  /// The run is to end: a write that does not return is interrupted. From any thread.
+  void hasten();
+
   /// Asked by the control thread.
   StatusBox& statuses() { return statuses_; }
 
@@ -34,6 +40,8 @@ class SinkWriter final : public MessageWriter, MessageOwner {
   unsigned rotations_done_ = 0;
   WriterInlet* inlet_ = nullptr;
   StatusBox statuses_;
+  std::optional<Nudges> nudges_;          ///< of the writer core
+  std::atomic<Nudges*> hastened_{nullptr};  ///< the same, once there
 };
 
 }  // namespace flowloom

@@ -2,6 +2,7 @@
 #include "sinks/couchdb_spool.hpp"
 
 #include "sinks/text.hpp"
+#include "sinks/write_patience.hpp"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -123,6 +124,7 @@ void CouchdbSpool::run() {
     const std::string name = batches_.front();
     lock.unlock();
     if (deliver(name)) {
+      note_writer_move();
       pause_ = settings_.first_pause;
       lock.lock();
       batches_.pop_front();

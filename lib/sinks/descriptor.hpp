@@ -37,7 +37,10 @@ class Descriptor {
 /// and other outputs: half of what it may open is the writers'.
 std::size_t open_files_allowed(std::size_t wanted);
 
-/// How far a write came; `error` is an errno value, 0 where everything was written.
+/// No errno value: the output took nothing for longer than write_patience.hpp allows.
+inline constexpr int kStoodStill = -1;
+
+/// How far a write came; `error` is an errno value or kStoodStill, 0 where everything was written.
 struct WriteResult {
   std::uint64_t written = 0;
   int error = 0;

@@ -97,7 +97,9 @@ void RecordWriter::write_out() {
 /// Keeps what is whole, gives up the rest of the buffer.
 void RecordWriter::recover(const WriteResult& result) {
   if (status_.first_error.empty()) status_.first_error = describe_errno(result.error);
-  if (result.error == EPIPE || result.error == EBADF) closed_ = true;
+  if (result.error == EPIPE || result.error == EBADF || result.error == kStoodStill) {
+    closed_ = true;
+  }
   const auto lost = std::upper_bound(ends_.begin(), ends_.end(), result.written);
   const auto kept = static_cast<std::uint64_t>(lost - ends_.begin());
   const std::uint64_t whole = kept > 0 ? *(lost - 1) : 0;

@@ -51,7 +51,7 @@ class RecordWriter {
   std::vector<std::size_t> ends_;  ///< in buffer_: one past the last byte of each whole record
   std::uint64_t begun_bytes_ = 0;  ///< of the first record in buffer_ that are already in the file
   bool broken_ = false;            ///< the current record was lost in part: the rest is, too
-  bool closed_ = false;            ///< nobody reads any more (EPIPE, EBADF)
+  bool closed_ = false;            ///< nobody reads any more (EPIPE, EBADF, kStoodStill)
 };
 
 }  // namespace flowloom

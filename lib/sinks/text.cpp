@@ -1,6 +1,11 @@
 // See text.hpp. Numbers are written by std::to_chars; dates follow std::chrono's civil calendar.
 #include "sinks/text.hpp"
 
+#include "sinks/descriptor.hpp"
+#include "sinks/write_patience.hpp"
+
+#include <fmt/format.h>
+
 #include <charconv>
 #include <chrono>
 #include <system_error>
@@ -148,6 +153,9 @@ FileName format_stream_name(const ConnectionRecord& record, Direction direction,
 }
 
 std::string describe_errno(int error) {
+  if (error == kStoodStill) {
+    return fmt::format("it took nothing for {} s when the run was to end", kEndPatience.count());
+  }
   return std::generic_category().message(error);
 }
 

@@ -73,7 +73,7 @@ StampText format_rfc3339(Timestamp stamp);
 FileName format_stream_name(const ConnectionRecord& record, Direction direction,
                             std::string_view uid);
 
-/// "No space left on device" and its like, for an errno value.
+/// "No space left on device" and its like, for the error of a WriteResult.
 std::string describe_errno(int error);
 
 }  // namespace flowloom

@@ -116,7 +116,7 @@ def check_stream(checks, out, record, what):
 
 
 def check_abort(checks, flowloom, link, folder):
-    """With a writer that never goes on, the first Ctrl-C cannot end it; the second does."""
+    """With a writer that never goes on, the first Ctrl-C gives it some time; the second none."""
     # The thread sanitizer would report the threads that it leaves behind.
     os.environ["TSAN_OPTIONS"] = os.environ.get("TSAN_OPTIONS", "") + ":report_thread_leaks=0"
     live = start(flowloom, link, f"{folder}/abort", 1)
@@ -128,15 +128,24 @@ def check_abort(checks, flowloom, link, folder):
     live.process.communicate()
 
 
+def start_reading(flowloom, capture, out, stderr):
+    """The same of a capture; returns when the pipe is full."""
+    process = subprocess.Popen([flowloom, "read", capture, "-o", out, "--json", "--memory", "2M",
+                                "--workers", "2"], stdout=subprocess.PIPE, stderr=stderr)
+    time.sleep(0.5)
+    return process
+
+
+def offline_capture(folder, count=OFFLINE):
+    talks = [Talk(n).open(n).say(n, 0, PSH | ACK, random.Random(n).randbytes(1400)).close(n)
+             for n in range(1, count + 1)]
+    return capture_of(f"{folder}/many.pcap", *talks)
+
+
 def check_offline(checks, flowloom, folder):
     """The same pipe: read waits, and nothing is cut."""
-    talks = [Talk(n).open(n).say(n, 0, PSH | ACK, random.Random(n).randbytes(1400)).close(n)
-             for n in range(1, OFFLINE + 1)]
-    capture = capture_of(f"{folder}/many.pcap", *talks)
-    process = subprocess.Popen([flowloom, "read", capture, "-o", f"{folder}/read", "--json",
-                                "--memory", "2M", "--workers", "2"], stdout=subprocess.PIPE,
-                               stderr=subprocess.DEVNULL)
-    time.sleep(0.5)
+    process = start_reading(flowloom, offline_capture(folder), f"{folder}/read",
+                            subprocess.DEVNULL)
     printed = process.communicate(timeout=PATIENCE)[0]
     checks.equal(0, process.returncode, "read with a slow pipe")
     ledger = stats(f"{folder}/read")

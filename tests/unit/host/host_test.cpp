@@ -1,6 +1,7 @@
 // Signals as counts; the service manager's datagrams; a confined process, which is a child of the
 // test that tries what it should not be able to do.
 #include "host/confinement.hpp"
+#include "host/nudges.hpp"
 #include "host/service_notifier.hpp"
 #include "host/signals.hpp"
 
@@ -15,6 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
 #include <cstdlib>
 #include <fstream>
@@ -269,6 +271,38 @@ TEST(Confinement, RootBecomesTheUserForGood) {
                                   ::getgroups(0, nullptr) == 0, ::setuid(0) != 0,
                                   status_of("CapEff") == "0000000000000000"});
             }));
+}
+
+/// Whether a read() of a pipe that stays empty returned, on a thread that is not the first one.
+TEST(NudgesTest, ACallThatDoesNotReturnIsInterruptedFromElsewhere) {
+  int ends[2];
+  ASSERT_EQ(0, ::pipe(ends));
+  std::atomic<Nudges*> nudges{nullptr};
+  int interrupted = 0;
+  std::thread waiting([&] {
+    Nudges own;
+    nudges.store(&own);
+    char byte = 0;
+    while (interrupted < 3 && ::read(ends[0], &byte, 1) < 0 && errno == EINTR) ++interrupted;
+    nudges.store(nullptr);
+  });
+  while (nudges.load() == nullptr) std::this_thread::yield();
+  nudges.load()->begin();
+  waiting.join();
+  EXPECT_EQ(3, interrupted) << "not once: it may have come before the call";
+  ::close(ends[0]);
+  ::close(ends[1]);
+}
+
+TEST(NudgesTest, OtherThreadsAreLeftAlone) {
+  Nudges own;
+  own.begin();
+  std::thread other([] {
+    timespec left{};
+    const timespec time{0, 350'000'000};
+    EXPECT_EQ(0, ::nanosleep(&time, &left));
+  });
+  other.join();
 }
 
 }  // namespace
