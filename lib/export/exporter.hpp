@@ -62,7 +62,9 @@ class Exporter final : public StreamConsumer {
   void on_packet(const EventKey&, const ConnectionView&, ConsumerSlot&,
                  const PacketNote&) override;
   Farewell on_eviction(const ConnectionView&, ConsumerSlot&) override;
-  Farewell on_syn_eviction() override { return config_.farewell; }
+  Farewell on_syn_end(CloseReason reason) override {
+    return reason == CloseReason::Evicted ? config_.farewell : Farewell::Record;
+  }
   void on_summary(const EventKey&, const EvictionSummary&) override;
   void on_close(const EventKey&, const ConnectionView&, ConsumerSlot&) override;
   void on_watermark(const EventKey&) override;

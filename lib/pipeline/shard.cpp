@@ -181,23 +181,25 @@ std::uint32_t Shard::count_known(Burst& burst) const {
 // One that ended has no key: zeros, or the pool's link in their first bytes, which no packet has,
 // because IPv4 is mapped and IPv6 sets a bit of the encapsulation. So what has the packet's key is
 // in the table.
-inline std::uint32_t Shard::find(const FlowKey& key, const Packet& packet,
-                                 std::uint32_t guess) const {
-  if (connections_[guess].key == key) [[likely]] return guess;
-  return table_.find(key, packet.flow_hash);
+inline Connection* Shard::find(const FlowKey& key, const Packet& packet, std::uint32_t guess) {
+  if (connections_[guess].key == key) [[likely]] return &connections_[guess];
+  return find_in_table(key, packet);
+}
+
+// What was a LoneSyn is a connection from now on. Preconditions: delivery_ was told the decision.
+Connection* Shard::find_in_table(const FlowKey& key, const Packet& packet) {
+  const std::uint32_t index = table_.find(key, packet.flow_hash);
+  if (index == kNoIndex) return nullptr;
+  if (!is_syn(index)) return &connections_[index];
+  Connection& opened = open_syn(index);
+  rearm(opened);
+  return &opened;
 }
 
 void Shard::track_packet(Packet& packet, std::uint32_t guess) {
   delivery_.decide(packet.clock, packet.number);
   const FlowKey key = flow_key_of(packet);
-  const std::uint32_t index = find(key, packet, guess);
-  Connection* c = nullptr;
-  if (!is_syn(index)) {
-    c = &connections_[index];
-  } else if (index != kNoIndex) [[unlikely]] {
-    c = &open_syn(index);
-    rearm(*c);
-  }
+  Connection* c = find(key, packet, guess);
   if (!packet.has(packet_flags::kChecksumGood) && !judge_checksum(packet, c)) [[unlikely]] {
     if (c != nullptr) {
       note_fragments(*c, packet);
@@ -516,8 +518,7 @@ CloseReason Shard::reason_of(const Connection& c) const {
 void Shard::expire(std::uint32_t index, Timestamp deadline) {
   if (is_syn(index)) {
     delivery_.decide(deadline, syn_at(index).number());
-    Connection& opened = open_syn(index);
-    end(opened, reason_of(opened));
+    end_syn(index, finishing_ ? CloseReason::Eof : CloseReason::SynTimeout);
     return;
   }
   Connection& c = connections_[index];

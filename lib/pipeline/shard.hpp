@@ -98,8 +98,8 @@ class Shard {
 
   void verify_checksums(Burst& burst) const;
   void track_packet(Packet& packet, std::uint32_t guess);
-  [[nodiscard]] std::uint32_t find(const FlowKey& key, const Packet& packet,
-                                   std::uint32_t guess) const;
+  [[nodiscard]] Connection* find(const FlowKey& key, const Packet& packet, std::uint32_t guess);
+  [[nodiscard]] Connection* find_in_table(const FlowKey& key, const Packet& packet);
   /// Counts of a talker that tell what a segment was found to be.
   struct TalkerCounts {
     std::uint64_t retransmissions = 0;
@@ -132,6 +132,8 @@ class Shard {
   [[nodiscard]] LoneSyn& syn_at(std::uint32_t index) { return syns_[index - config_.max_flows]; }
   bool cache_syn(const Packet& packet, const FlowKey& key, const Segment& s);
   Connection& open_syn(std::uint32_t index);
+  void end_syn(std::uint32_t index, CloseReason reason);
+  void drop_syn(std::uint32_t index, CloseReason reason);
   void evict_syn(std::uint32_t index);
   void prefetch_syn_victims();
   std::uint32_t take_connection();

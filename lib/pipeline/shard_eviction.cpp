@@ -128,17 +128,13 @@ bool Shard::give_up(Connection& c) {
 
 // Preconditions: delivery_ was told the decision.
 void Shard::evict_syn(std::uint32_t index) {
-  if (!delivery_.give_up_syn()) {
+  if (!delivery_.give_up_syn(CloseReason::Evicted)) {
     evict(open_syn(index), EvictionClass::Unconfirmed);
     return;
   }
   ++ledger_.evicted[static_cast<std::size_t>(EvictionClass::Unconfirmed)];
-  ++ledger_.connections_closed[static_cast<std::size_t>(CloseReason::Evicted)];
-  const LoneSyn& syn = syn_at(index);
-  add_to(evictions_.at(delivery_.clock()), syn);
-  wheel_.cancel(index);
-  table_.erase(hash_of(syn.key(), config_.seed), index);
-  syns_.give_back(index - config_.max_flows);
+  add_to(evictions_.at(delivery_.clock()), syn_at(index));
+  drop_syn(index, CloseReason::Evicted);
 }
 
 // A connection or a LoneSyn; the order of connections that were LoneSyns is that in which something

@@ -38,6 +38,23 @@ bool Shard::cache_syn(const Packet& packet, const FlowKey& key, const Segment& s
   return true;
 }
 
+// Preconditions: delivery_ was told the decision.
+void Shard::end_syn(std::uint32_t index, CloseReason reason) {
+  if (delivery_.give_up_syn(reason)) {
+    drop_syn(index, reason);
+  } else {
+    end(open_syn(index), reason);
+  }
+}
+
+// Preconditions: the consumer does without a word of it.
+void Shard::drop_syn(std::uint32_t index, CloseReason reason) {
+  ++ledger_.connections_closed[static_cast<std::size_t>(reason)];
+  wheel_.cancel(index);
+  table_.erase(hash_of(syn_at(index).key(), config_.seed), index);
+  syns_.give_back(index - config_.max_flows);
+}
+
 void Shard::prefetch_syn_victims() {
   const std::uint32_t far = wheel_.behind_first(kSynQueue, kSynAhead);
   if (far == kNoIndex) return;

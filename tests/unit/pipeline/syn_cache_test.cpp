@@ -156,8 +156,8 @@ class SummaryConsumer final : public StreamConsumer {
   }
   void on_close(const EventKey&, const ConnectionView&, ConsumerSlot&) override { ++closed; }
   Farewell on_eviction(const ConnectionView&, ConsumerSlot&) override { return Farewell::Summary; }
-  Farewell on_syn_eviction() override {
-    ++syns_evicted;
+  Farewell on_syn_end(CloseReason reason) override {
+    ++syns_ended[static_cast<std::size_t>(reason)];
     return Farewell::Summary;
   }
   void on_summary(const EventKey&, const EvictionSummary& one) override { summary += one; }
@@ -165,7 +165,7 @@ class SummaryConsumer final : public StreamConsumer {
   EvictionSummary summary;
   std::uint64_t opened = 0;
   std::uint64_t closed = 0;
-  std::uint64_t syns_evicted = 0;
+  std::array<std::uint64_t, kCloseReasonNames.size()> syns_ended{};
 };
 
 TEST(SynCache, FloodIsCountedInSummaries) {
@@ -183,12 +183,39 @@ TEST(SynCache, FloodIsCountedInSummaries) {
   EXPECT_TRUE(ledger.balances());
   EXPECT_EQ(ledger.connections_created, kSyns);
   EXPECT_EQ(ledger.evicted[kUnconfirmed], kSyns - config.max_flows);
-  EXPECT_GT(consumer.syns_evicted, kSyns * 8 / 10);
-  EXPECT_EQ(consumer.closed, config.max_flows);
+  const auto ended = [&](CloseReason reason) {
+    return consumer.syns_ended[static_cast<std::size_t>(reason)];
+  };
+  EXPECT_GT(ended(CloseReason::Evicted), kSyns * 8 / 10);
+  EXPECT_EQ(consumer.closed + ended(CloseReason::Eof), config.max_flows);
+  EXPECT_EQ(ledger.connections_closed[static_cast<std::size_t>(CloseReason::Eof)],
+            config.max_flows);
   EXPECT_EQ(consumer.summary.connections[kSyn], kSyns - config.max_flows);
   EXPECT_EQ(consumer.summary.packets, kSyns - config.max_flows);
   EXPECT_EQ(consumer.summary.ip_bytes, (kSyns - config.max_flows) * std::uint64_t{44});
   EXPECT_EQ(consumer.summary.start, kBase);
+}
+
+// Time ends them, too, and their place is free again.
+TEST(SynCache, TimeOutsEndSynsWithoutARecord) {
+  ShardConfig config = small_config();
+  config.syn_cache_from = 0;
+  SummaryConsumer consumer;
+  ShardRunner runner(config, consumer);
+  for (std::uint32_t round = 0; round < 3; ++round) {
+    for (std::uint32_t i = 0; i < 50; ++i) {
+      Frame frame = flood_syn(i);
+      frame.stamp += round * 11s;
+      runner.feed(std::move(frame));
+    }
+  }
+  runner.finish();
+  const auto reason = static_cast<std::size_t>(CloseReason::SynTimeout);
+  EXPECT_EQ(runner.ledger().connections_created, 150U);
+  EXPECT_EQ(runner.ledger().connections_closed[reason], 100U);
+  EXPECT_EQ(consumer.syns_ended[reason], 100U);
+  EXPECT_EQ(consumer.opened, 0U);
+  EXPECT_TRUE(runner.ledger().balances());
 }
 
 // The oldest goes first, whether it waits in compact form or not; a record is had where wanted.
