@@ -80,36 +80,18 @@ class FlowTable {
   /// The entry `index` is `other` from now on, whose key is the same.
   /// Preconditions: `index` is stored under `hash`.
   void replace(std::uint64_t hash, std::uint32_t index, std::uint32_t other) {
-    const std::uint64_t home = hash & mask_;
-    for (std::uint32_t probe = 0; probe < kMaxProbe; ++probe) {
-      Bucket& bucket = buckets_[(home + probe) & mask_];
-      for (std::uint32_t hits = matching(bucket, tag_of(hash)); hits != 0; hits &= hits - 1) {
-        const int slot = std::countr_zero(hits);
-        if (bucket.index[slot] != index) continue;
-        bucket.index[slot] = other;
-        return;
-      }
-    }
-    FLOWLOOM_CHECK(!"replaced entry is in the table");
+    const Place place = place_of(hash, index);
+    place.bucket->index[place.slot] = other;
   }
 
   /// Preconditions: `index` is stored under `hash`.
   void erase(std::uint64_t hash, std::uint32_t index) {
-    const std::uint64_t home = hash & mask_;
-    for (std::uint32_t probe = 0; probe < kMaxProbe; ++probe) {
-      Bucket& bucket = buckets_[(home + probe) & mask_];
-      for (std::uint32_t hits = matching(bucket, tag_of(hash)); hits != 0; hits &= hits - 1) {
-        const int slot = std::countr_zero(hits);
-        if (bucket.index[slot] != index) continue;
-        bucket.tag[slot] = kEmpty;
-        for (std::uint32_t passed = 0; passed < probe; ++passed) {
-          --buckets_[(home + passed) & mask_].overflow;
-        }
-        --size_;
-        return;
-      }
+    const Place place = place_of(hash, index);
+    place.bucket->tag[place.slot] = kEmpty;
+    for (std::uint32_t passed = 0; passed < place.probe; ++passed) {
+      --buckets_[(hash + passed) & mask_].overflow;
     }
-    FLOWLOOM_CHECK(!"erased entry is in the table");
+    --size_;
   }
 
   [[nodiscard]] FlowKey key_of(std::uint32_t index) const { return key_of_(index); }
@@ -123,6 +105,11 @@ class FlowTable {
     std::uint32_t index[kSlotsPerBucket];
   };
   static_assert(sizeof(Bucket) == 64, "one cache line");
+  struct Place {
+    Bucket* bucket;
+    int slot;
+    std::uint32_t probe;  // buckets away from home
+  };
   static constexpr std::uint16_t kEmpty = 0;
 
   static std::size_t bucket_count(std::uint32_t capacity) {
@@ -134,6 +121,18 @@ class FlowTable {
   static std::uint16_t tag_of(std::uint64_t hash) {
     const auto tag = static_cast<std::uint16_t>(hash >> 48);
     return tag == kEmpty ? std::uint16_t{1} : tag;
+  }
+  /// Preconditions: `index` is stored under `hash`.
+  Place place_of(std::uint64_t hash, std::uint32_t index) {
+    for (std::uint32_t probe = 0; probe < kMaxProbe; ++probe) {
+      Bucket& bucket = buckets_[(hash + probe) & mask_];
+      for (std::uint32_t hits = matching(bucket, tag_of(hash)); hits != 0; hits &= hits - 1) {
+        const int slot = std::countr_zero(hits);
+        if (bucket.index[slot] == index) return {&bucket, slot, probe};
+      }
+    }
+    FLOWLOOM_CHECK(!"the entry is in the table");
+    return {};
   }
   /// Bit i set where tag[i] == tag. Two overlapping 8-lane compares cover the ten tags.
   static std::uint32_t matching(const Bucket& bucket, std::uint16_t tag) {

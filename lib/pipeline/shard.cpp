@@ -152,7 +152,7 @@ void Shard::prefetch_connections(Burst& burst) const {
     }
     if (is_syn(index)) [[unlikely]] {
       burst.guesses[i] = 0;
-      prefetch_object(syns_[index - config_.max_flows]);
+      prefetch_object(syn_at(index));
       continue;
     }
     burst.guesses[i] = index;
@@ -218,9 +218,7 @@ void Shard::track_packet(Packet& packet, std::uint32_t guess) {
   }
   if (c == nullptr) {
     const bool few = unconfirmed_ < config_.syn_cache_from / kSynsInFull;
-    if (!few && reuse == 0 && cache_syn(packet, key, s)) {
-      return;
-    }
+    if (!few && reuse == 0 && cache_syn(packet, key, s)) return;
     c = admit(packet, key, s, reuse);
     if (c == nullptr) {
       packet.verdict = Verdict::TableFull;
@@ -400,9 +398,9 @@ void Shard::flip_roles(Connection& c) {
 
 Connection* Shard::admit(const Packet& packet, const FlowKey& key, const Segment& s,
                          std::uint32_t reuse) {
-  if (memory_.pages.in_use() > pages_for_all_) [[unlikely]] relieve_pages();
-  const std::uint32_t index = take_connection();
-  if (index == kNoIndex) return nullptr;
+  if (!make_room()) return nullptr;
+  const std::uint32_t index = connections_.take();
+  prefetch_next_connection();
   if (!table_.insert(packet.flow_hash, index)) {
     connections_.give_back(index);
     ledger_.reached(Limit::MaxFlows);
@@ -483,11 +481,10 @@ void Shard::prefetch_next_connection() const {
   order_.prefetch(next);
 }
 
-std::uint32_t Shard::take_connection() {
-  if (table_.size() == config_.max_flows && !evict_one()) return kNoIndex;
-  const std::uint32_t index = connections_.take();
-  prefetch_next_connection();
-  return index;
+// For one more connection or LoneSyn. Returns whether there is any.
+bool Shard::make_room() {
+  if (memory_.pages.in_use() > pages_for_all_) [[unlikely]] relieve_pages();
+  return table_.size() < config_.max_flows || evict_one();
 }
 
 bool Shard::embryonic(const Connection& c) const {

@@ -129,14 +129,16 @@ class Shard {
   Connection& begin(std::uint32_t index, const FlowKey& key, const Segment& s,
                     KeySide originator);
   [[nodiscard]] bool is_syn(std::uint32_t index) const { return index >= config_.max_flows; }
-  [[nodiscard]] LoneSyn& syn_at(std::uint32_t index) { return syns_[index - config_.max_flows]; }
+  [[nodiscard]] const LoneSyn& syn_at(std::uint32_t index) const {
+    return syns_[index - config_.max_flows];
+  }
   bool cache_syn(const Packet& packet, const FlowKey& key, const Segment& s);
   Connection& open_syn(std::uint32_t index);
   void end_syn(std::uint32_t index, CloseReason reason);
   void drop_syn(std::uint32_t index, CloseReason reason);
   void evict_syn(std::uint32_t index);
   void prefetch_syn_victims();
-  std::uint32_t take_connection();
+  bool make_room();
   void prefetch_next_connection() const;
   void note_unconfirmed(Connection& c, const Segment& s);
   void note_turn(Connection& c);

@@ -228,8 +228,7 @@ void Shard::relieve_pages() {
   if (oldest == kNoIndex) return;
   if (connections_[oldest].extra != 0) {
     ledger_.reached(Limit::ReorderMemory);
-    evict(connections_[oldest], EvictionClass::Unconfirmed);
-    prefetch_victims();
+    evict_unconfirmed(oldest);
     return;
   }
   for (std::uint32_t i = 0; i < kPageTries; ++i) {

@@ -24,8 +24,7 @@ bool Shard::cache_syn(const Packet& packet, const FlowKey& key, const Segment& s
   if (!LoneSyn::holds(packet, s, options)) return false;
   const Timestamp deadline = embryonic_deadline(s.clock);
   if (!wheel_.has_place(kSynQueue, deadline)) return false;
-  if (memory_.pages.in_use() > pages_for_all_) [[unlikely]] relieve_pages();
-  if (table_.size() == config_.max_flows && !evict_one()) return false;
+  if (!make_room()) return false;
   const std::uint32_t place = syns_.take();
   const std::uint32_t index = config_.max_flows + place;
   if (!table_.insert(packet.flow_hash, index)) {

@@ -7,14 +7,12 @@ usage: dead_output_test.py FLOWLOOM
 import os
 import pathlib
 import signal
-import socket
 import subprocess
 import sys
-import threading
 import time
 
 from live_pressure_test import MANY, PORT, offline_capture, start, start_reading, take_all
-from live_support import PATIENCE, Link, enter_namespaces
+from live_support import PATIENCE, Link, enter_namespaces, serve
 from support import Checks, balances, records, scratch, stats
 
 STORED = 800  # connections of a capture: more records than buffer and pipe hold
@@ -66,9 +64,7 @@ def main():
     flowloom = os.path.abspath(sys.argv[1])
     checks = Checks()
     with scratch() as folder, Link() as link:
-        server = socket.create_server(("::", PORT), family=socket.AF_INET6, dualstack_ipv6=True,
-                                      backlog=200)
-        threading.Thread(target=take_all, args=(server,), daemon=True).start()
+        serve(PORT, take_all)
         check_dead(checks, flowloom, link, folder)
     checks.finish()
 

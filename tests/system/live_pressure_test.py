@@ -13,10 +13,9 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 
-from live_support import PATIENCE, SERVER, SERVER6, Link, Live, enter_namespaces
+from live_support import PATIENCE, SERVER, SERVER6, Link, Live, enter_namespaces, serve
 from support import ACK, PSH, Checks, Talk, balances, capture_of, records, scratch, stats
 
 PORT = 8080
@@ -160,9 +159,7 @@ def main():
     flowloom = os.path.abspath(sys.argv[1])
     checks = Checks()
     with scratch() as folder, Link() as link:
-        server = socket.create_server(("::", PORT), family=socket.AF_INET6, dualstack_ipv6=True,
-                                      backlog=200)
-        threading.Thread(target=take_all, args=(server,), daemon=True).start()
+        serve(PORT, take_all)
         for workers in (1, 2):
             check_cuts(checks, flowloom, link, folder, workers)
         check_abort(checks, flowloom, link, folder)

@@ -6,8 +6,10 @@ of the machine's network is seen or changed.
 """
 import os
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
 
 SERVER, CLIENT = "192.0.2.1", "192.0.2.10"
@@ -28,6 +30,13 @@ def enter_namespaces():
 
 def ip(*arguments):
     subprocess.run(["ip", *arguments], check=True, stdout=subprocess.DEVNULL)
+
+
+def serve(port, run):
+    """Listens on both address families; `run` has the socket in a thread of its own."""
+    server = socket.create_server(("::", port), family=socket.AF_INET6, dualstack_ipv6=True,
+                                  backlog=200)
+    threading.Thread(target=run, args=(server,), daemon=True).start()
 
 
 class Link:

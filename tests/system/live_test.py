@@ -11,14 +11,13 @@ import pathlib
 import random
 import select
 import signal
-import socket
 import subprocess
 import sys
 import threading
 import time
 
 from live_support import (PATIENCE, SERVER, SERVER6, Link, Live, enter_namespaces, flood, ip,
-                          send_frames)
+                          send_frames, serve)
 from support import ACK, PSH, SAMPLE, Checks, Talk, balances, records, scratch, stats
 
 PORT = 8080
@@ -38,17 +37,11 @@ def answer(connection, sent):
         connection.sendall(reply)
 
 
-def serve(sent):
-    """Listens on both address families; a thread for each connection."""
-    server = socket.create_server(("::", PORT), family=socket.AF_INET6, dualstack_ipv6=True,
-                                  backlog=200)
-
-    def run():
-        while True:
-            connection = server.accept()[0]
-            threading.Thread(target=answer, args=(connection, sent), daemon=True).start()
-
-    threading.Thread(target=run, daemon=True).start()
+def answer_all(server, sent):
+    """A thread for each connection."""
+    while True:
+        connection = server.accept()[0]
+        threading.Thread(target=answer, args=(connection, sent), daemon=True).start()
 
 
 CLIENTS = f"""
@@ -306,7 +299,7 @@ def main():
     flowloom = os.path.abspath(sys.argv[1])
     checks, sent = Checks(), []
     with scratch() as folder, Link() as link:
-        serve(sent)
+        serve(PORT, lambda server: answer_all(server, sent))
         check_transfers(checks, flowloom, link, sent, folder)
         check_open_streams(checks, flowloom, link, folder)
         check_limits(checks, flowloom, link, folder)
