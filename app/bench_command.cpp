@@ -132,7 +132,7 @@ TrafficConfig traffic_of(const BenchOptions& options, unsigned worker) {
 BenchSettings settings_of(const BenchOptions& options, const TrafficConfig& config) {
   BenchSettings settings;
   settings.shard.max_flows = table_capacity(config, ShardConfig{});
-  settings.shard.syn_cache_from = syn_cache_from(settings.shard.max_flows);
+  settings.shard.hold_first = HoldFirst::InFlood;
   settings.chunk_packets = chunk_packets(config.kind);
   settings.warm_up_packets = warm_up_packets(config, settings.shard);
   settings.duration = std::chrono::duration_cast<std::chrono::nanoseconds>(

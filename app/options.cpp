@@ -266,7 +266,7 @@ EngineSettings engine_settings(const CommonOptions& o) {
                                               std::uint64_t{512} << 20);
   s.shard.reorder_bytes = memory > s.export_memory ? memory - s.export_memory : memory / 2;
   s.shard.max_flows = o.max_flows;
-  s.shard.syn_cache_from = syn_cache_from(o.max_flows);
+  s.shard.hold_first = HoldFirst::InFlood;
   s.shard.idle_timeout = seconds(o.idle_timeout);
   s.shard.syn_timeout = seconds(o.syn_timeout);
   s.shard.closed_timeout = seconds(o.closed_timeout);

@@ -158,7 +158,8 @@ void print_constants() {
   constant("Shard::kHurriedUnconfirmedTimeout",
            flowloom::Shard::kHurriedUnconfirmedTimeout / 1s, "s");
   constant("Shard::kHurriedClosedTimeout", flowloom::Shard::kHurriedClosedTimeout / 1s, "s");
-  constant("Shard::kSynsInFull", flowloom::Shard::kSynsInFull, "(a part of `syn_cache_from`)");
+  constant("Shard::kHoldTextsFrom", flowloom::Shard::kHoldTextsFrom, "(a part of `--max-flows`)");
+  constant("Shard::kHoldSynsFrom", flowloom::Shard::kHoldSynsFrom, "(a part of `--max-flows`)");
   constant("Shard::kPagesForConfirmed", flowloom::Shard::kPagesForConfirmed,
            "(a part of so many)");
   begin("timeouts");
@@ -185,6 +186,7 @@ void print_sizing() {
     flowloom::CountingConsumer consumer;
     flowloom::ShardConfig config;
     config.max_flows = flows;
+    config.hold_first = flowloom::HoldFirst::InFlood;  // as the program has it
     const std::size_t all = flowloom::Shard(config, consumer).reserved_bytes();
     fmt::print("| {} | {} MiB | {} MiB |\n", flows, (all - config.reorder_bytes) / kMebi,
                flows * kTouched / kMebi);
@@ -198,6 +200,7 @@ void print_sizes() {
   constant("ConnectionOrigin", sizeof(flowloom::ConnectionOrigin), "");
   constant("ConnectionExtra", sizeof(flowloom::ConnectionExtra), "");
   constant("LoneSyn", sizeof(flowloom::LoneSyn), "");
+  constant("LoneText", sizeof(flowloom::LoneText), "");
   constant("EncapsulationList", sizeof(flowloom::EncapsulationList), "");
   constant("ReorderPage", sizeof(flowloom::ReorderPage), "");
   constant("ExportBlock (header)", sizeof(flowloom::ExportBlock), "");

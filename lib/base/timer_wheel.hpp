@@ -32,17 +32,19 @@ class TimerWheel {
   /// Span of the wheel: 8192 ticks, 68.7 s. Longer deadlines are filed again on the way.
   static constexpr std::uint32_t kSlots = 8192;
   /// Constant time-outs with a queue of their own; see enqueue().
-  static constexpr unsigned kQueues = 3;
+  static constexpr unsigned kQueues = 4;
   /// No deadline may be armed closer than this to the current time.
   static constexpr Duration kShortestTimeout{std::int64_t{2} << kTickShift};
 
   TimerWheel() = default;
-  explicit TimerWheel(std::uint32_t capacity)
+  explicit TimerWheel(std::uint32_t capacity) : TimerWheel(capacity, capacity) {}
+  /// Each queue has room for `queued`, among them objects that were filed elsewhere since.
+  TimerWheel(std::uint32_t capacity, std::uint32_t queued)
       : capacity_(capacity),
         nodes_(std::size_t{capacity} + kSlots),
         sorted_(std::size_t{2} * capacity),
         heap_(std::size_t{2} * capacity) {
-    for (Queue& queue : queues_) queue.ring = ReservedArray<std::uint32_t>(std::bit_ceil(capacity));
+    for (Queue& queue : queues_) queue.ring = ReservedArray<std::uint32_t>(std::bit_ceil(queued));
     for (std::uint32_t i = 0; i < kSlots; ++i) {
       const std::uint32_t head = capacity_ + i;
       nodes_[head] = Node{head, head, 0};
@@ -68,29 +70,25 @@ class TimerWheel {
   /// same time-out. Its deadline as of now is `deadline`; where that is before the last one's of
   /// the queue, a slot takes it.
   void enqueue(unsigned queue_number, std::uint32_t index, Timestamp deadline) {
+    if (nodes_[index].place == kDue) return;
+    if (!try_enqueue(queue_number, index, deadline)) arm(index, deadline);
+  }
+
+  /// enqueue() only where the queue can take it: else false, and nothing changes.
+  /// Preconditions: the object is not about to expire.
+  bool try_enqueue(unsigned queue_number, std::uint32_t index, Timestamp deadline) {
     Node& node = nodes_[index];
-    if (node.place == kDue) return;
     Queue& queue = queues_[queue_number];
     const std::int64_t tick = std::max(tick_of(deadline), current_ + 1);
     if (queue.full()) drop_stale(queue);
-    if (queue.full() || tick < queue.last_tick || tick > current_ + kTicksMax) {
-      arm(index, deadline);
-      return;
-    }
+    if (queue.full() || tick < queue.last_tick || tick > current_ + kTicksMax) return false;
     if (is_in_slot(node)) unlink(index);
     if (queue.empty()) queue.head_tick = tick;
     queue.last_tick = tick;
     node = Node{queue.tail, static_cast<std::uint32_t>(tick),
                 static_cast<std::uint16_t>(kFirstQueue + queue_number)};
     queue.ring[queue.place_of(queue.tail++)] = index;
-  }
-
-  /// Whether enqueue() would put an object with this deadline into the queue now.
-  [[nodiscard]] bool has_place(unsigned queue_number, Timestamp deadline) {
-    Queue& queue = queues_[queue_number];
-    if (queue.full()) drop_stale(queue);
-    const std::int64_t tick = std::max(tick_of(deadline), current_ + 1);
-    return !queue.full() && tick >= queue.last_tick && tick <= current_ + kTicksMax;
+    return true;
   }
 
   /// Who has waited longest in a queue, or kNoIndex.

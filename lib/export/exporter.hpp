@@ -62,7 +62,7 @@ class Exporter final : public StreamConsumer {
   void on_packet(const EventKey&, const ConnectionView&, ConsumerSlot&,
                  const PacketNote&) override;
   Farewell on_eviction(const ConnectionView&, ConsumerSlot&) override;
-  Farewell on_syn_end(CloseReason reason) override {
+  Farewell on_unopened_end(CloseReason reason) override {
     return reason == CloseReason::Evicted ? config_.farewell : Farewell::Record;
   }
   void on_summary(const EventKey&, const EvictionSummary&) override;

@@ -81,6 +81,11 @@ TcpOptions parse_tcp_options(ByteView options) {
     set_timestamps(options.data() + 4, out);
     return out;
   }
+  // What the SYNs of scanners have, if anything.
+  if (options.size() == kMssBytes && options[0] == kMssKind && options[1] == kMssBytes) {
+    set_option(options.data(), kMssBytes, out);
+    return out;
+  }
   std::size_t i = 0;
   while (i < options.size() && options[i] != kEndOfOptions) {
     if (options[i] == kNoOperation) {

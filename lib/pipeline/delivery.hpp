@@ -45,8 +45,8 @@ class Delivery final : public ConnectionView {
   /// Whether the consumer does without a word of the connection's end.
   [[nodiscard]] bool give_up();
   /// The same of one that was not opened yet.
-  [[nodiscard]] bool give_up_syn(CloseReason reason) {
-    return consumer_.on_syn_end(reason) == Farewell::Summary;
+  [[nodiscard]] bool give_up_lone(CloseReason reason) {
+    return consumer_.on_unopened_end(reason) == Farewell::Summary;
   }
   void summary(const EvictionSummary& summary) { consumer_.on_summary(next_key(), summary); }
   void watermark(const EventKey& key) { consumer_.on_watermark(key); }

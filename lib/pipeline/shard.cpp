@@ -44,24 +44,22 @@ inline Segment segment_of(const Packet& packet) {
   return s;
 }
 
-/// How many LoneSyns there may be: none where somebody wants to know of each packet at once.
-std::uint32_t lone_syns(const ShardConfig& config) {
-  const bool wanted = config.syn_cache_from != kNoSynCache &&
+/// How many LoneSegments of each kind there may be: none where somebody wants to know of each
+/// packet at once.
+std::uint32_t lone_capacity(const ShardConfig& config) {
+  const bool wanted = config.hold_first != HoldFirst::Never &&
                       config.probes == ReportProbes::No && config.packets == NotePackets::No;
   return wanted ? config.max_flows : 0;
 }
 
+/// From how many unconfirmed connections on they are used, where that is from one of `part` on.
+std::uint32_t hold_from(const ShardConfig& config, std::uint32_t part) {
+  if (lone_capacity(config) == 0) return kNoIndex;
+  return config.hold_first == HoldFirst::Always ? 0 : config.max_flows / part;
+}
+
 /// Ports below this are taken for servers where no SYN tells who is who.
 constexpr std::uint16_t kFirstClientPort = 1024;
-
-/// Whether the packet that created a connection was sent by its originator.
-bool sent_by_originator(const Segment& s, const TcpHeader& tcp) {
-  if (s.flags.has_any(kSyn) && !s.flags.has_any(kRst)) return !s.flags.has_any(kAck);
-  if (s.flags.has_any(kRst) && s.seq == SeqNum{0} && s.flags.has_any(kAck)) return false;
-  const bool from_server = tcp.source_port() < kFirstClientPort;
-  const bool to_server = tcp.destination_port() < kFirstClientPort;
-  return to_server || !from_server;
-}
 
 /// No payload, or none but what its SYN carried and nobody has taken yet: a flood of SYNs with data
 /// must not live longer than one without. What was acknowledged was said, if it was not captured.
@@ -92,22 +90,27 @@ Shard::Shard(const ShardConfig& config, StreamConsumer& consumer)
       connections_(config.max_flows),
       origins_(config.max_flows),
       encapsulations_(config.max_flows),
-      syns_(lone_syns(config)),
-      table_(config.max_flows, KeyOf{connections_.data(), syns_.data(), config.max_flows}),
-      wheel_(config.max_flows + syns_.capacity()),
+      syns_(lone_capacity(config)),
+      texts_(lone_capacity(config)),
+      table_(config.max_flows,
+             KeyOf{connections_.data(), syns_.data(), texts_.data(), config.max_flows}),
+      wheel_(config.max_flows + syns_.capacity() + texts_.capacity(),
+             config.max_flows + config.max_flows / kQueueSlack),
       order_(config.max_flows),
       watch_(config.probes == ReportProbes::Yes ? config.max_flows : 0),
       memory_{SlabPool<ConnectionExtra>(config.max_flows),
               ReorderPool(page_count(config.reorder_bytes)), DeliveredLog{}},
       delivery_(*this, consumer),
       tracker_(config.tcp, memory_, ledger_.tcp, origins_.data(), connections_.data()),
+      hold_texts_from_(hold_from(config, kHoldTextsFrom)),
+      hold_syns_from_(hold_from(config, kHoldSynsFrom)),
       pressure_begins_(config.max_flows - config.max_flows / kPressureBegins),
       pressure_ends_(config.max_flows - config.max_flows / kPressureEnds),
       pages_for_all_(memory_.pages.capacity() - memory_.pages.capacity() / kPagesForConfirmed) {}
 
 std::size_t Shard::reserved_bytes() const {
   return connections_.bytes() + origins_.bytes() + encapsulations_.bytes() + syns_.bytes() +
-         table_.bytes() +
+         texts_.bytes() + table_.bytes() +
          wheel_.bytes() + order_.bytes() + watch_.bytes() + memory_.extras.bytes() +
          memory_.pages.bytes() + memory_.delivered.bytes();
 }
@@ -150,9 +153,9 @@ void Shard::prefetch_connections(Burst& burst) const {
       burst.guesses[i] = 0;
       continue;
     }
-    if (is_syn(index)) [[unlikely]] {
+    if (is_lone(index)) [[unlikely]] {
       burst.guesses[i] = 0;
-      prefetch_object(syn_at(index));
+      prefetch_object(lone_at(index));
       continue;
     }
     burst.guesses[i] = index;
@@ -186,12 +189,13 @@ inline Connection* Shard::find(const FlowKey& key, const Packet& packet, std::ui
   return find_in_table(key, packet);
 }
 
-// What was a LoneSyn is a connection from now on. Preconditions: delivery_ was told the decision.
+// What was a LoneSegment is a connection from now on.
+// Preconditions: delivery_ was told the decision.
 Connection* Shard::find_in_table(const FlowKey& key, const Packet& packet) {
   const std::uint32_t index = table_.find(key, packet.flow_hash);
   if (index == kNoIndex) return nullptr;
-  if (!is_syn(index)) return &connections_[index];
-  Connection& opened = open_syn(index);
+  if (!is_lone(index)) return &connections_[index];
+  Connection& opened = open_lone(index);
   rearm(opened);
   return &opened;
 }
@@ -217,8 +221,8 @@ void Shard::track_packet(Packet& packet, std::uint32_t guess) {
     c = nullptr;
   }
   if (c == nullptr) {
-    const bool few = unconfirmed_ < config_.syn_cache_from / kSynsInFull;
-    if (!few && reuse == 0 && cache_syn(packet, key, s)) return;
+    const bool few = unconfirmed_ < hold_texts_from_;
+    if (!few && reuse == 0 && hold_first(packet, key, s)) return;
     c = admit(packet, key, s, reuse);
     if (c == nullptr) {
       packet.verdict = Verdict::TableFull;
@@ -396,6 +400,21 @@ void Shard::flip_roles(Connection& c) {
   tracker_.add_letter(c, Direction::OriginatorToResponder, Letter::Flipped);
 }
 
+// Which way the packet that creates a connection goes.
+Direction Shard::first_direction(const Packet& packet, const Segment& s) {
+  using enum Direction;
+  if (s.flags.has_any(kSyn) && !s.flags.has_any(kRst)) {
+    return s.flags.has_any(kAck) ? ResponderToOriginator : OriginatorToResponder;
+  }
+  if (s.flags.has_any(kRst) && s.seq == SeqNum{0} && s.flags.has_any(kAck)) {
+    return ResponderToOriginator;
+  }
+  const TcpHeader tcp = tcp_header_of(packet);
+  const bool from_server = tcp.source_port() < kFirstClientPort;
+  const bool to_server = tcp.destination_port() < kFirstClientPort;
+  return to_server || !from_server ? OriginatorToResponder : ResponderToOriginator;
+}
+
 Connection* Shard::admit(const Packet& packet, const FlowKey& key, const Segment& s,
                          std::uint32_t reuse) {
   if (!make_room()) return nullptr;
@@ -407,7 +426,7 @@ Connection* Shard::admit(const Packet& packet, const FlowKey& key, const Segment
     return nullptr;
   }
   const bool from_upper = !packet.has(packet_flags::kFromLower);
-  const bool by_originator = sent_by_originator(s, tcp_header_of(packet));
+  const bool by_originator = first_direction(packet, s) == Direction::OriginatorToResponder;
   Connection& c =
       begin(index, key, s, by_originator == from_upper ? KeySide::Upper : KeySide::Lower);
   if (!by_originator) {
@@ -434,7 +453,7 @@ Connection* Shard::admit(const Packet& packet, const FlowKey& key, const Segment
 }
 
 // A connection with nothing but where it comes from. Preconditions: the index was taken.
-inline Connection& Shard::begin(std::uint32_t index, const FlowKey& key, const Segment& s,
+Connection& Shard::begin(std::uint32_t index, const FlowKey& key, const Segment& s,
                                 KeySide originator) {
   Connection& c = connections_[index];
   c.key = key;
@@ -452,26 +471,6 @@ inline Connection& Shard::begin(std::uint32_t index, const FlowKey& key, const S
   return c;
 }
 
-// From now on it is a connection that has seen its SYN. There is room: the SYN had a place of all.
-// Preconditions: delivery_ was told the decision. The caller arms its timer, or ends it.
-Connection& Shard::open_syn(std::uint32_t index) {
-  const LoneSyn syn = syn_at(index);
-  const FlowKey key = syn.key();
-  const std::uint32_t at = connections_.take();
-  FLOWLOOM_CHECK(at != kNoIndex);
-  table_.replace(hash_of(key, config_.seed), index, at);
-  wheel_.cancel(index);
-  syns_.give_back(index - config_.max_flows);
-  LoneSyn::OptionBytes options;
-  const Segment s = syn.segment(options);
-  Connection& c = begin(at, key, s, syn.from_upper() ? KeySide::Upper : KeySide::Lower);
-  delivery_.about(c);
-  delivery_.open();
-  tracker_.on_bare_syn(c, s, Direction::OriginatorToResponder, delivery_);
-  note_unconfirmed(c, s);
-  return c;
-}
-
 // What the next connection will be written to was given back long ago and is in no cache.
 void Shard::prefetch_next_connection() const {
   const std::uint32_t next = connections_.next();
@@ -481,7 +480,7 @@ void Shard::prefetch_next_connection() const {
   order_.prefetch(next);
 }
 
-// For one more connection or LoneSyn. Returns whether there is any.
+// For one more connection or LoneSegment. Returns whether there is any.
 bool Shard::make_room() {
   if (memory_.pages.in_use() > pages_for_all_) [[unlikely]] relieve_pages();
   return table_.size() < config_.max_flows || evict_one();
@@ -498,8 +497,7 @@ Timestamp Shard::deadline_of(const Connection& c) const {
   if (c.has_any(connection_flags::kClosing)) {
     deadline = saturating_add(origins_[c.index].closing_clock, config_.closed_timeout);
   } else {
-    deadline = embryonic(c) ? embryonic_deadline(c.last_clock)
-                            : saturating_add(c.last_clock, config_.idle_timeout);
+    deadline = embryonic(c) ? embryonic_deadline(c.last_clock) : idle_deadline(c.last_clock);
   }
   return std::min(deadline, tracker_.grace_deadline(c));
 }
@@ -513,9 +511,10 @@ CloseReason Shard::reason_of(const Connection& c) const {
 }
 
 void Shard::expire(std::uint32_t index, Timestamp deadline) {
-  if (is_syn(index)) {
-    delivery_.decide(deadline, syn_at(index).number());
-    end_syn(index, finishing_ ? CloseReason::Eof : CloseReason::SynTimeout);
+  if (is_lone(index)) {
+    delivery_.decide(deadline, lone_at(index).number());
+    const CloseReason timed_out = is_syn(index) ? CloseReason::SynTimeout : CloseReason::Idle;
+    end_lone(index, finishing_ ? CloseReason::Eof : timed_out);
     return;
   }
   Connection& c = connections_[index];

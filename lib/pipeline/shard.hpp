@@ -3,6 +3,7 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cstdint>
 
 #include "base/memory.hpp"
@@ -15,7 +16,7 @@
 #include "pipeline/eviction_log.hpp"
 #include "pipeline/eviction_order.hpp"
 #include "pipeline/ledger.hpp"
-#include "pipeline/lone_syn.hpp"
+#include "pipeline/lone_segment.hpp"
 #include "pipeline/probe_watch.hpp"
 #include "pipeline/shard_config.hpp"
 #include "stream/consumer.hpp"
@@ -32,8 +33,15 @@ class Shard {
   static constexpr std::uint32_t kPressureEnds = 8;
   static constexpr Duration kHurriedUnconfirmedTimeout = std::chrono::seconds{3};
   static constexpr Duration kHurriedClosedTimeout = std::chrono::seconds{5};
-  /// One of so many of ShardConfig::syn_cache_from stays a connection in full.
-  static constexpr std::uint32_t kSynsInFull = 8;
+  /// HoldFirst::InFlood, from so much of the connections on: segments out of the middle while one
+  /// of so many is unconfirmed and open in full; SYNs only where one of so many is unconfirmed in
+  /// either form, because ordinary traffic begins with them.
+  static constexpr std::uint32_t kHoldTextsFrom = 64;
+  static constexpr std::uint32_t kHoldSynsFrom = 8;
+  static constexpr std::uint32_t kVictimHashes = 16;
+  /// A queue of the timers has room for all connections and for so much of them again, which have
+  /// left it meanwhile.
+  static constexpr std::uint32_t kQueueSlack = 4;
   /// Of the pages that may be in use, unconfirmed connections get no more beyond this.
   static constexpr std::uint32_t kPagesForConfirmed = 8;
 
@@ -86,13 +94,16 @@ class Shard {
  private:
   friend class Delivery;
   friend struct ShardTimers;
-  /// Connections have the lower indices in table, wheel and order; LoneSyns those behind them.
+  /// Connections have the lower indices in table and wheel; LoneSyns, as many, those behind them,
+  /// and LoneTexts those behind these.
   struct KeyOf {
     const Connection* connections = nullptr;
     const LoneSyn* syns = nullptr;
-    std::uint32_t first_syn = 0;
+    const LoneText* texts = nullptr;
+    std::uint32_t each = 0;
     FlowKey operator()(std::uint32_t index) const {
-      return index < first_syn ? connections[index].key : syns[index - first_syn].key();
+      if (index < each) return connections[index].key;
+      return index < 2 * each ? syns[index - each].key() : texts[index - 2 * each].key();
     }
   };
 
@@ -124,24 +135,58 @@ class Shard {
     if (packet.link == LinkType::Contradicted) [[unlikely]]
       tracker_.count(c, Anomaly::FragmentInconsistency);
   }
+  [[nodiscard]] static Direction first_direction(const Packet& packet, const Segment& s);
   Connection* admit(const Packet& packet, const FlowKey& key, const Segment& s,
                     std::uint32_t reuse);
   Connection& begin(std::uint32_t index, const FlowKey& key, const Segment& s,
                     KeySide originator);
-  [[nodiscard]] bool is_syn(std::uint32_t index) const { return index >= config_.max_flows; }
+  [[nodiscard]] std::uint32_t first_syn() const { return config_.max_flows; }
+  [[nodiscard]] std::uint32_t first_text() const { return 2 * config_.max_flows; }
+  [[nodiscard]] bool is_lone(std::uint32_t index) const { return index >= first_syn(); }
+  /// Preconditions: is_lone(index).
+  [[nodiscard]] bool is_syn(std::uint32_t index) const { return index < first_text(); }
   [[nodiscard]] const LoneSyn& syn_at(std::uint32_t index) const {
-    return syns_[index - config_.max_flows];
+    return syns_[index - first_syn()];
   }
-  bool cache_syn(const Packet& packet, const FlowKey& key, const Segment& s);
-  Connection& open_syn(std::uint32_t index);
-  void end_syn(std::uint32_t index, CloseReason reason);
-  void drop_syn(std::uint32_t index, CloseReason reason);
-  void evict_syn(std::uint32_t index);
-  void prefetch_syn_victims();
+  [[nodiscard]] const LoneText& text_at(std::uint32_t index) const {
+    return texts_[index - first_text()];
+  }
+  [[nodiscard]] const LoneSegment& lone_at(std::uint32_t index) const {
+    if (is_syn(index)) return syn_at(index);
+    return text_at(index);
+  }
+  [[nodiscard]] std::uint32_t lone_segments() const { return syns_.in_use() + texts_.in_use(); }
+  bool hold_first(const Packet& packet, const FlowKey& key, const Segment& s);
+  template <class Pool>
+  std::uint32_t place_lone(Pool& pool, unsigned queue, std::uint64_t hash, Timestamp deadline);
+  void give_back_lone(std::uint32_t index);
+  Connection& open_lone(std::uint32_t index);
+  void end_lone(std::uint32_t index, CloseReason reason);
+  void drop_lone(std::uint32_t index, CloseReason reason);
+  void evict_lone(std::uint32_t index);
+  void prefetch_lone_victims(unsigned queue);
+  [[nodiscard]] std::uint64_t lone_hash(std::uint32_t index) const;
   bool make_room();
   void prefetch_next_connection() const;
   void note_unconfirmed(Connection& c, const Segment& s);
   void note_turn(Connection& c);
+  /// When and as which packet one of either form began: a total order.
+  struct Birth {
+    Timestamp clock;
+    std::uint64_t number;
+    [[nodiscard]] bool is_before(const Birth& o) const {
+      return clock != o.clock ? clock < o.clock : number < o.number;
+    }
+  };
+  [[nodiscard]] Birth birth_of(std::uint32_t index) const {
+    if (is_lone(index)) return {lone_at(index).clock(), lone_at(index).number()};
+    return {origins_[index].start, origins_[index].first_packet};
+  }
+  /// Of two, or the one that there is.
+  [[nodiscard]] std::uint32_t older(std::uint32_t a, std::uint32_t b) const {
+    if (a == kNoIndex || b == kNoIndex) return std::min(a, b);
+    return birth_of(a).is_before(birth_of(b)) ? a : b;
+  }
   [[nodiscard]] std::uint32_t oldest_unconfirmed();
   void evict_unconfirmed(std::uint32_t index);
   bool evict_one();
@@ -167,6 +212,9 @@ class Shard {
   [[nodiscard]] Timestamp embryonic_deadline(Timestamp clock) const {
     return saturating_add(clock, std::min(config_.syn_timeout, config_.idle_timeout));
   }
+  [[nodiscard]] Timestamp idle_deadline(Timestamp clock) const {
+    return saturating_add(clock, config_.idle_timeout);
+  }
   [[nodiscard]] bool embryonic(const Connection& c) const;
   [[nodiscard]] CloseReason reason_of(const Connection& c) const;
   void note_limits();
@@ -175,7 +223,9 @@ class Shard {
   SlabPool<Connection> connections_;
   ReservedArray<ConnectionOrigin> origins_;
   SlabPool<EncapsulationList> encapsulations_;
-  SlabPool<LoneSyn, sizeof(std::uint32_t)> syns_;  // without them: no room
+  // Without HoldFirst: no room. Taken ones are written whole.
+  SlabPool<LoneSyn, sizeof(std::uint32_t)> syns_;
+  SlabPool<LoneText, sizeof(std::uint32_t)> texts_;
   FlowTable<KeyOf> table_;
   TimerWheel wheel_;
   EvictionOrder order_;
@@ -185,7 +235,16 @@ class Shard {
   Delivery delivery_;
   TcpTracker<Delivery> tracker_;
   EvictionLog evictions_;
-  std::uint32_t unconfirmed_ = 0;  // connections, without LoneSyns
+  /// Hashes of LoneSegments that will be evicted soon, each where its index leads.
+  struct VictimHash {
+    std::uint32_t index = kNoIndex;
+    std::uint64_t hash = 0;
+  };
+  std::array<VictimHash, kVictimHashes> victim_hashes_;
+  std::uint32_t unconfirmed_ = 0;  // connections, without LoneSegments
+  // Unconfirmed ones: those that are open in full, and those of both forms.
+  std::uint32_t hold_texts_from_ = 0;
+  std::uint32_t hold_syns_from_ = 0;
   std::uint32_t eviction_hand_ = 0;
   std::uint32_t pressure_begins_ = 0;  // connections in use
   std::uint32_t pressure_ends_ = 0;

@@ -22,11 +22,14 @@ enum class ReportProbes : std::uint8_t { No, Yes };
 /// Whether consumers are told of packets (StreamConsumer::on_packet).
 enum class NotePackets : std::uint8_t { No, Yes };
 
-/// ShardConfig::syn_cache_from: every connection is opened with its first packet.
-inline constexpr std::uint32_t kNoSynCache = 0xffffffff;
-
-/// One that ordinary traffic does not reach: its connections are answered within a round trip.
-constexpr std::uint32_t syn_cache_from(std::uint32_t max_flows) { return max_flows / 8; }
+/// Whether first segments that nothing has followed wait in compact form (LoneSegment), until
+/// something else of their connection is seen, or until it ends: StreamConsumer::on_open and what
+/// belongs to them come only then. Never where probes or packets are reported.
+enum class HoldFirst : std::uint8_t {
+  Never,
+  InFlood,  ///< with more unconfirmed connections than ordinary traffic has (Shard)
+  Always
+};
 
 struct ShardConfig {
   std::uint32_t max_flows = 1'000'000;
@@ -36,10 +39,7 @@ struct ShardConfig {
   Duration closed_timeout = std::chrono::seconds{60};
   ChecksumMode checksum = ChecksumMode::Auto;
   ReportProbes probes = ReportProbes::No;
-  /// With so many unconfirmed connections, an eighth of them in full, further SYNs wait as LoneSyn
-  /// until something else of their connection is seen, or until it ends: StreamConsumer::on_open
-  /// comes only then. Not where probes or packets are reported.
-  std::uint32_t syn_cache_from = kNoSynCache;
+  HoldFirst hold_first = HoldFirst::Never;
   NotePackets packets = NotePackets::No;
   TcpSettings tcp;
   HashSeed seed;

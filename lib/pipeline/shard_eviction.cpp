@@ -2,7 +2,6 @@
 // are full, and what is told of those that go by the thousand. Nothing here runs per packet of a
 // confirmed connection.
 #include <algorithm>
-#include <tuple>
 
 #include "net/five_tuple.hpp"
 #include "pipeline/shard.hpp"
@@ -31,7 +30,7 @@ constexpr std::uint64_t kSummary = ~std::uint64_t{0};
 /// A fixed key: what is estimated of a capture does not change from run to run.
 std::uint64_t spread_hash(const IpAddress& address) {
   constexpr HashSeed kKey;
-  return mix(address.first_word() ^ kKey.a, kKey.b) ^ mix(address.last_word() ^ kKey.b, kKey.a);
+  return mix(address.first_word() ^ kKey.a, address.last_word() ^ kKey.b);
 }
 
 UnconfirmedKind kind_of(const Connection& c) {
@@ -59,14 +58,15 @@ void add_to(EvictionSummary& summary, const Connection& c, Timestamp start) {
   summary.receivers.add(spread_hash(upper ? c.key.lower_address : c.key.upper_address));
 }
 
-void add_to(EvictionSummary& summary, const LoneSyn& syn) {
-  summary.start = std::min(summary.start, syn.clock());
-  summary.end = std::max(summary.end, syn.clock());
-  ++summary.connections[static_cast<std::size_t>(UnconfirmedKind::Syn)];
+void add_to(EvictionSummary& summary, const LoneSegment& lone, UnconfirmedKind kind) {
+  summary.start = std::min(summary.start, lone.clock());
+  summary.end = std::max(summary.end, lone.clock());
+  ++summary.connections[static_cast<std::size_t>(kind)];
   ++summary.packets;
-  summary.ip_bytes += syn.ip_bytes();
-  summary.senders.add(spread_hash(syn.sender()));
-  summary.receivers.add(spread_hash(syn.receiver()));
+  summary.ip_bytes += lone.ip_bytes();
+  summary.payload_bytes += lone.payload_bytes();
+  summary.senders.add(spread_hash(lone.source()));
+  summary.receivers.add(spread_hash(lone.destination()));
 }
 
 /// What was delivered of a direction so far.
@@ -127,34 +127,35 @@ bool Shard::give_up(Connection& c) {
 }
 
 // Preconditions: delivery_ was told the decision.
-void Shard::evict_syn(std::uint32_t index) {
-  if (!delivery_.give_up_syn(CloseReason::Evicted)) {
-    evict(open_syn(index), EvictionClass::Unconfirmed);
+void Shard::evict_lone(std::uint32_t index) {
+  if (!delivery_.give_up_lone(CloseReason::Evicted)) {
+    evict(open_lone(index), EvictionClass::Unconfirmed);
     return;
   }
   ++ledger_.evicted[static_cast<std::size_t>(EvictionClass::Unconfirmed)];
-  add_to(evictions_.at(delivery_.clock()), syn_at(index));
-  drop_syn(index, CloseReason::Evicted);
+  const LoneSegment& lone = lone_at(index);
+  const std::uint32_t bytes = lone.payload_bytes();
+  ledger_.tcp.fate(Fate::CutEviction, bytes);
+  UnconfirmedKind kind = UnconfirmedKind::Syn;
+  if (!is_syn(index)) kind = bytes > 0 ? UnconfirmedKind::Data : UnconfirmedKind::Ack;
+  add_to(evictions_.at(delivery_.clock()), lone, kind);
+  drop_lone(index, CloseReason::Evicted);
 }
 
-// A connection or a LoneSyn; the order of connections that were LoneSyns is that in which something
-// else of them was seen.
+// A connection or a LoneSegment; the order of connections that were LoneSegments is that in which
+// something else of them was seen.
 std::uint32_t Shard::oldest_unconfirmed() {
-  const std::uint32_t connection = order_.first(EvictionOrder::List::Unconfirmed);
-  const std::uint32_t syn = wheel_.first_in(kSynQueue);
-  if (syn == kNoIndex || connection == kNoIndex) return std::min(syn, connection);
-  const ConnectionOrigin& origin = origins_[connection];
-  const LoneSyn& lone = syn_at(syn);
-  return std::tie(origin.start, origin.first_packet) < std::make_tuple(lone.clock(), lone.number())
-             ? connection
-             : syn;
+  std::uint32_t oldest = kNoIndex;
+  if (syns_.in_use() > 0) oldest = wheel_.first_in(kSynQueue);
+  if (texts_.in_use() > 0) oldest = older(oldest, wheel_.first_in(kTextQueue));
+  return older(oldest, order_.first(EvictionOrder::List::Unconfirmed));
 }
 
 // Preconditions: delivery_ was told the decision.
 void Shard::evict_unconfirmed(std::uint32_t index) {
-  if (is_syn(index)) {
-    evict_syn(index);
-    prefetch_syn_victims();
+  if (is_lone(index)) {
+    evict_lone(index);
+    prefetch_lone_victims(is_syn(index) ? kSynQueue : kTextQueue);
   } else {
     evict(connections_[index], EvictionClass::Unconfirmed);
     prefetch_victims();
@@ -257,7 +258,7 @@ void Shard::hurry(Timestamp clock) {
     const std::uint32_t oldest = oldest_unconfirmed();
     if (oldest == kNoIndex) break;
     const Timestamp heard =
-        is_syn(oldest) ? syn_at(oldest).clock() : connections_[oldest].last_clock;
+        is_lone(oldest) ? lone_at(oldest).clock() : connections_[oldest].last_clock;
     if (saturating_add(heard, kHurriedUnconfirmedTimeout) > before) break;
     evict_unconfirmed(oldest);
   }

@@ -10,19 +10,21 @@ namespace flowloom {
 inline constexpr unsigned kHandshakeQueue = 0;
 inline constexpr unsigned kLingerQueue = 1;
 inline constexpr unsigned kSynQueue = 2;
-static_assert(TimerWheel::kQueues == 3);
+inline constexpr unsigned kTextQueue = 3;
+static_assert(TimerWheel::kQueues == 4);
 
 struct ShardTimers {
   Shard& shard;
   Timestamp deadline(std::uint32_t index) const {
-    if (shard.is_syn(index)) return shard.embryonic_deadline(shard.syn_at(index).clock());
-    return shard.deadline_of(shard.connections_[index]);
+    if (!shard.is_lone(index)) return shard.deadline_of(shard.connections_[index]);
+    const Timestamp clock = shard.lone_at(index).clock();
+    return shard.is_syn(index) ? shard.embryonic_deadline(clock) : shard.idle_deadline(clock);
   }
   std::uint64_t rank(std::uint32_t index) const {
-    return shard.is_syn(index) ? shard.syn_at(index).number() : shard.origins_[index].first_packet;
+    return shard.birth_of(index).number;
   }
   void prefetch(std::uint32_t index) const {
-    if (shard.is_syn(index)) return prefetch_object(shard.syn_at(index));
+    if (shard.is_lone(index)) return prefetch_object(shard.lone_at(index));
     prefetch_object<PrefetchFor::Write>(shard.connections_[index]);
     prefetch_object(shard.origins_[index]);
   }

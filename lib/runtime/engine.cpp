@@ -23,10 +23,6 @@ ShardConfig share_of(const ShardConfig& whole, unsigned workers) {
   const std::uint64_t flows = whole.max_flows / workers + (workers > 1 ? whole.max_flows / 8 : 0);
   share.max_flows = static_cast<std::uint32_t>(std::max<std::uint64_t>(flows, 16));
   share.reorder_bytes = whole.reorder_bytes / workers;
-  if (whole.syn_cache_from != kNoSynCache) {
-    share.syn_cache_from = static_cast<std::uint32_t>(std::uint64_t{whole.syn_cache_from} *
-                                                      share.max_flows / whole.max_flows);
-  }
   return share;
 }
 

@@ -91,9 +91,9 @@ class StreamConsumer {
   virtual void on_close(const EventKey&, const ConnectionView&, ConsumerSlot&) = 0;
   /// An unconfirmed connection has to go, perhaps one of many: is a record wanted? See Farewell.
   virtual Farewell on_eviction(const ConnectionView&, ConsumerSlot&) { return Farewell::Record; }
-  /// One ends that the consumer was not told of: a SYN that nobody answered
-  /// (ShardConfig::syn_cache_from). Summary: without on_open and on_close, however it ends.
-  virtual Farewell on_syn_end(CloseReason) { return Farewell::Record; }
+  /// One ends that the consumer was not told of: its first segment, without payload unless it is
+  /// evicted, was all (ShardConfig::hold_first). Summary: without on_open and on_close.
+  virtual Farewell on_unopened_end(CloseReason) { return Farewell::Record; }
   /// Of all that were evicted with Farewell::Summary since the last one, about each second; an
   /// empty one at the end.
   virtual void on_summary(const EventKey&, const EvictionSummary&) {}

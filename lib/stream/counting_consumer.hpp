@@ -24,7 +24,7 @@ class CountingConsumer final : public StreamConsumer {
     }
     return Farewell::Summary;
   }
-  Farewell on_syn_end(CloseReason) override {
+  Farewell on_unopened_end(CloseReason) override {
     ++closed_;
     return Farewell::Summary;
   }

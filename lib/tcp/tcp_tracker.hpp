@@ -123,9 +123,10 @@ class TcpTracker {
     on_odd_segment(c, s, d, out);
   }
 
-  /// on_segment() for a SYN without data, so that the hot path has one caller only and is inlined.
-  void on_bare_syn(Connection& c, const Segment& s, Direction d, Handler& out) {
-    c.half[index_of(d)].count_packet(s.ip_bytes, 0);
+  /// on_segment() for a first segment whose payload was counted when it came. Apart, so that the
+  /// hot path has one caller only and is inlined.
+  void on_lone_segment(Connection& c, const Segment& s, Direction d, Handler& out) {
+    c.half[index_of(d)].count_packet(s.ip_bytes, s.length);
     on_odd_segment(c, s, d, out);
   }
 

@@ -80,7 +80,7 @@ Settings settings_of(FuzzBytes& input) {
   const unsigned d = input.u8();
   shard.tcp.deliver = static_cast<DeliverWhen>(d % kDeliverNames.size());
   shard.tcp.urgent = static_cast<UrgentMode>(d / 2 % kUrgentNames.size());
-  shard.syn_cache_from = (d & 0x40U) != 0 ? 0 : kNoSynCache;
+  shard.hold_first = (d & 0x40U) != 0 ? HoldFirst::Always : HoldFirst::Never;
   settings.front.defragment.ipv4_overlap =
       kFragmentOverlapNames[input.u8() % kFragmentOverlaps].policy;
   settings.front.defragment.ipv6_chain =

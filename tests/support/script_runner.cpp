@@ -101,7 +101,7 @@ void set_ip_header(PacketBuilder& packet, const ScriptSegment& segment) {
 
 ShardConfig config_of(const SegmentScript& script, const ScriptVariant& variant) {
   ShardConfig config = script.config;
-  config.syn_cache_from = variant.syn_cache_from;
+  config.hold_first = variant.hold_first;
   return config;
 }
 
@@ -518,7 +518,7 @@ ScriptOutcome Player::run() {
 std::string ScriptVariant::describe() const {
   return std::string(version == Version::V4 ? "IPv4" : "IPv6") + ", ISNs " +
          std::to_string(left_isn) + " and " + std::to_string(right_isn) + ", burst " +
-         std::to_string(burst) + (syn_cache_from == kNoSynCache ? "" : ", SYNs cached");
+         std::to_string(burst) + (hold_first == HoldFirst::Never ? "" : ", first segments held");
 }
 
 ScriptOutcome play(const SegmentScript& script, const ScriptVariant& variant) {
@@ -550,8 +550,9 @@ std::string play_all(const SegmentScript& script) {
         if (!failures.empty()) {
           return variant.describe() + "\n" + failures + "first log:\n" + log;
         }
+        if (script.first_segments == SegmentScript::FirstSegments::Open) continue;
         // Connections open later then, so that the log is another one.
-        variant.syn_cache_from = 0;
+        variant.hold_first = HoldFirst::Always;
         failures = play(script, variant).failures;
         if (!failures.empty()) return variant.describe() + "\n" + failures;
       }

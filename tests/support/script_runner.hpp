@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "pipeline/shard_config.hpp"
 #include "support/segment_script.hpp"
 
 namespace flowloom::test {
@@ -15,7 +16,7 @@ struct ScriptVariant {
   std::uint32_t right_isn = 0;
   enum class Version : std::uint8_t { V4, V6 } version = Version::V4;
   std::uint32_t burst = 1;
-  std::uint32_t syn_cache_from = kNoSynCache;
+  HoldFirst hold_first = HoldFirst::Never;
   [[nodiscard]] std::string describe() const;
 };
 

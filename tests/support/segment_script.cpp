@@ -198,6 +198,8 @@ void parse_setting(const std::vector<std::string>& words, SegmentScript& script)
     const std::map<std::string, SegmentScript::Hosts> hosts = {
         {"one", SegmentScript::Hosts::One}, {"multicast", SegmentScript::Hosts::Multicast}};
     script.hosts = hosts.at(value);
+  } else if (name == "first-segments" && value == "open") {
+    script.first_segments = SegmentScript::FirstSegments::Open;
   } else if (name == "depth") {
     config.tcp.depth = number(value);
   } else if (name == "overlap") {

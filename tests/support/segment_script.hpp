@@ -8,7 +8,9 @@
 //   set max-flows 16            also: depth N, overlap POLICY, fragment-overlap POLICY,
 //                               memory BYTES, checksum auto|all|none, idle-timeout S,
 //                               syn-timeout S, closed-timeout S, only ipv4|ipv6,
-//                               hosts one|multicast (both ends are one host; > sends to a group)
+//                               hosts one|multicast (both ends are one host; > sends to a group),
+//                               first-segments open (what is told at once is not put off: not
+//                               played with HoldFirst)
 //   +.5 > S 0:0(0) win 65535 <mss 1460,ws 7,sackok,ts 1 0>
 //                               +SECONDS since the line before (1 ms if left out), side, flags
 //                               (S F R P . U E W, - for none), SEQ:END(LENGTH); a SYN or FIN is not
@@ -131,6 +133,7 @@ struct SegmentScript {
   FragmentOverlap fragment_overlap = FragmentOverlap::Bsd;
   enum class Only : std::uint8_t { Neither, V4, V6 } only = Only::Neither;
   enum class Hosts : std::uint8_t { Two, One, Multicast } hosts = Hosts::Two;
+  enum class FirstSegments : std::uint8_t { MayWait, Open } first_segments = FirstSegments::MayWait;
   std::vector<ScriptStep> steps;
 };
 

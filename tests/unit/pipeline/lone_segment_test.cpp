@@ -1,5 +1,6 @@
-// SYNs that wait in compact form: whatever follows, the run is the same as with connections that
-// are opened at once, but for on_open; and a flood of them is counted, ordered and forgotten whole.
+// First segments that wait in compact form: whatever follows, the run is the same as with
+// connections that are opened at once, but for on_open; and a flood of them is counted, ordered and
+// forgotten whole.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -8,9 +9,9 @@
 #include <vector>
 
 #include "net/tcp_header.hpp"
-#include "pipeline/lone_syn.hpp"
 #include "support/recording_consumer.hpp"
 #include "support/shard_runner.hpp"
+#include "support/summary_consumer.hpp"
 
 namespace flowloom::test {
 namespace {
@@ -19,11 +20,13 @@ using namespace std::chrono_literals;
 
 const Timestamp kBase = from_nanoseconds(1'700'000'000'000'000'000);
 
-/// Traffic of a few tuples, much of it SYNs: answered, repeated, refused, continued after their
-/// time-out, with every option and oddity that a SYN may have.
+/// Traffic of a few tuples, much of it SYNs, or out of the middle of connections: answered,
+/// repeated, refused, out of order, continued after their time-out, with every option and oddity
+/// that a first segment may have.
 class Traffic {
  public:
-  explicit Traffic(std::uint64_t seed) : random_(seed) {}
+  enum class Kind : std::uint8_t { Syns, Texts };
+  Traffic(Kind kind, std::uint64_t seed) : kind_(kind), random_(seed) {}
 
   std::vector<Frame> frames(int count) {
     std::vector<Frame> frames;
@@ -37,42 +40,62 @@ class Traffic {
   Frame next() {
     constexpr std::array<Duration, 5> kPauses = {0s, 1us, 20ms, 900ms, 11s};
     now_ += kPauses[pick(64) == 0 ? 4 : pick(4)];
+    // On both sides of those that are taken for servers'.
     const auto port = static_cast<std::uint16_t>(1000 + pick(40));
     const bool v6 = port % 3 == 0;
     const bool client_is_lower = port % 2 == 0;
     const bool up = pick(5) < 3;
     const auto host = [&](bool client) {
       const unsigned n = client == client_is_lower ? 1 : 2;
-      const std::uint16_t its = client ? port : std::uint16_t{80};
+      const auto its = static_cast<std::uint16_t>(client ? port : port % 5 == 0 ? 8080 : 80);
       return v6 ? endpoint6(static_cast<std::uint8_t>(n), its)
                 : endpoint4(static_cast<std::uint8_t>(n), its);
     };
     constexpr std::array<std::string_view, 10> kUp = {"S", "S", "S", "S",  "S",
                                                       ".", "P.", "F.", "R", "SE"};
     constexpr std::array<std::string_view, 6> kDown = {"S.", "S.", "R.", ".", "P.", "S"};
-    const std::string_view flags = up ? kUp[pick(kUp.size())] : kDown[pick(kDown.size())];
+    constexpr std::array<std::string_view, 10> kMiddle = {"P.", "P.", "P.", ".",  ".",
+                                                          ".",  "P.", "F.", "R.", "S"};
+    std::string_view flags = up ? kUp[pick(kUp.size())] : kDown[pick(kDown.size())];
+    if (kind_ == Kind::Texts) flags = kMiddle[pick(kMiddle.size())];
     const bool syn = flags[0] == 'S';
     const std::uint32_t isn = (up ? 0xffffff00 : 500) + 1000 * pick(2);
     const std::uint32_t other = (up ? 500 : 0xffffff00) + 1000 * pick(2);
     PacketBuilder packet;
     packet.from(host(up)).to(host(!up)).flags(flags).window(static_cast<std::uint16_t>(pick(9000)));
-    packet.seq(isn + (syn ? 0 : 1)).ack(other + 1);
-    if (flags[0] == 'P' || pick(20) == 0) packet.payload("hello");
-    if (syn) add_oddities(packet);
+    packet.seq(isn + (syn ? 0 : 1) + place()).ack(other + 1 + place());
+    if (flags[0] == 'P' || pick(20) == 0) packet.payload(kWords.substr(pick(5), words()));
+    if (syn) add_syn_options(packet);
+    if (!syn && pick(2) == 0) packet.timestamps(1000 + pick(10), 1);
+    add_oddities(packet);
     return packet.build(now_);
   }
 
-  void add_oddities(PacketBuilder& packet) {
+  /// Where in its stream a segment is; the SYNs' traffic is all at the beginning.
+  std::uint32_t place() { return kind_ == Kind::Syns ? 0 : 5 * pick(4); }
+  /// Some of them are too long to be held.
+  std::size_t words() {
+    if (kind_ == Kind::Syns) return 5;
+    return pick(6) == 0 ? 45 + pick(25) : 1 + pick(10);
+  }
+
+  void add_syn_options(PacketBuilder& packet) {
     if (pick(2) == 0) packet.mss(1460);
     if (pick(2) == 0) packet.timestamps(pick(1000), 0);
     if (pick(2) == 0) packet.window_scale(static_cast<std::uint8_t>(pick(17)));
     if (pick(3) == 0) packet.sack_permitted();
+  }
+
+  void add_oddities(PacketBuilder& packet) {
     constexpr std::uint8_t kMd5 = 19;
     if (pick(20) == 0) packet.option({kMd5, 18, 1, 2, 3, 4, 5, 6, 7, 8, 9, 1, 2, 3, 4, 5, 6, 7});
     if (pick(20) == 0) packet.vlan(7);
     if (pick(20) == 0) packet.checksum(PacketBuilder::Checksum::Bad);
   }
 
+  static constexpr std::string_view kWords =
+      "hello hello hello hello hello hello hello hello hello hello hello hello hello hello hello";
+  Kind kind_;
   std::mt19937_64 random_;
   Timestamp now_ = kBase;
 };
@@ -110,23 +133,36 @@ Outcome run(const std::vector<Frame>& frames, ShardConfig config, std::uint32_t 
   return {story(consumer), runner.ledger()};
 }
 
-TEST(SynCache, ChangesNothingThatIsTold) {
-  for (std::uint64_t seed = 1; seed <= 40; ++seed) {
-    const std::vector<Frame> frames = Traffic(seed).frames(1500);
-    ShardConfig config = small_config();
-    const Outcome plain = run(frames, config, 1);
-    for (const std::uint32_t from : {0U, 3U}) {
-      for (const std::uint32_t burst : {1U, 7U, 32U}) {
-        config.syn_cache_from = from;
-        const Outcome cached = run(frames, config, burst);
-        ASSERT_EQ(plain.story, cached.story) << "seed " << seed << ", from " << from;
-        ASSERT_EQ(plain.ledger.connections_created, cached.ledger.connections_created);
-        ASSERT_EQ(plain.ledger.connections_closed, cached.ledger.connections_closed);
-        ASSERT_EQ(plain.ledger.verdicts, cached.ledger.verdicts);
-        ASSERT_EQ(plain.ledger.tcp.fates, cached.ledger.tcp.fates);
-      }
+void expect_the_same(const std::vector<Frame>& frames, std::uint64_t seed) {
+  ShardConfig config = small_config();
+  config.max_flows = 128; // nobody has to go
+  const Outcome plain = run(frames, config, 1);
+  EXPECT_GT(plain.ledger.connections_created, 200U);
+  for (const HoldFirst hold : {HoldFirst::InFlood, HoldFirst::Always}) {
+    for (const std::uint32_t burst : {1U, 7U, 32U}) {
+      config.hold_first = hold;
+      const Outcome held = run(frames, config, burst);
+      ASSERT_EQ(plain.story, held.story) << "seed " << seed << ", burst " << burst;
+      ASSERT_EQ(plain.ledger.connections_created, held.ledger.connections_created);
+      ASSERT_EQ(plain.ledger.connections_closed, held.ledger.connections_closed);
+      ASSERT_EQ(plain.ledger.verdicts, held.ledger.verdicts);
+      ASSERT_EQ(plain.ledger.tcp.fates, held.ledger.tcp.fates);
+      ASSERT_EQ(plain.ledger.tcp.payload_seen, held.ledger.tcp.payload_seen);
     }
-    EXPECT_GT(plain.ledger.connections_created, 200U);
+  }
+}
+
+TEST(LoneSegment, HeldSynsChangeNothingThatIsTold) {
+  for (std::uint64_t seed = 1; seed <= 40; ++seed) {
+    expect_the_same(Traffic(Traffic::Kind::Syns, seed).frames(1500), seed);
+    if (HasFatalFailure()) return;
+  }
+}
+
+TEST(LoneSegment, HeldTextsChangeNothingThatIsTold) {
+  for (std::uint64_t seed = 1; seed <= 40; ++seed) {
+    expect_the_same(Traffic(Traffic::Kind::Texts, seed).frames(1500), seed);
+    if (HasFatalFailure()) return;
   }
 }
 
@@ -145,61 +181,92 @@ Frame flood_syn(std::uint32_t i) {
       .build(kBase + i * 1us);
 }
 
-/// Does without records of what is evicted.
-class SummaryConsumer final : public StreamConsumer {
- public:
-  void on_data(const EventKey&, const ConnectionView&, ConsumerSlot&, Direction, StreamOffset,
-               ByteView) override {}
-  Interest on_open(const EventKey&, const ConnectionView&, ConsumerSlot&) override {
-    ++opened;
-    return Interest::Bytes;
-  }
-  void on_close(const EventKey&, const ConnectionView&, ConsumerSlot&) override { ++closed; }
-  Farewell on_eviction(const ConnectionView&, ConsumerSlot&) override { return Farewell::Summary; }
-  Farewell on_syn_end(CloseReason reason) override {
-    ++syns_ended[static_cast<std::size_t>(reason)];
-    return Farewell::Summary;
-  }
-  void on_summary(const EventKey&, const EvictionSummary& one) override { summary += one; }
-
-  EvictionSummary summary;
-  std::uint64_t opened = 0;
-  std::uint64_t closed = 0;
-  std::array<std::uint64_t, kCloseReasonNames.size()> syns_ended{};
-};
-
-TEST(SynCache, FloodIsCountedInSummaries) {
+TEST(LoneSegment, FloodIsCountedInSummaries) {
   constexpr std::uint32_t kSyns = 5000;
   ShardConfig config = small_config();
-  config.syn_cache_from = 4;
+  config.hold_first = HoldFirst::InFlood;
   SummaryConsumer consumer;
   ShardRunner runner(config, consumer);
   for (std::uint32_t i = 0; i < kSyns; ++i) runner.feed(flood_syn(i));
   runner.flush();
   EXPECT_EQ(runner.shard().connections(), config.max_flows);
-  EXPECT_LT(consumer.opened, kSyns / 10);
+  EXPECT_LT(consumer.opened(), kSyns / 10);
   runner.finish();
   const Ledger& ledger = runner.ledger();
   EXPECT_TRUE(ledger.balances());
   EXPECT_EQ(ledger.connections_created, kSyns);
   EXPECT_EQ(ledger.evicted[kUnconfirmed], kSyns - config.max_flows);
-  const auto ended = [&](CloseReason reason) {
-    return consumer.syns_ended[static_cast<std::size_t>(reason)];
-  };
-  EXPECT_GT(ended(CloseReason::Evicted), kSyns * 8 / 10);
-  EXPECT_EQ(consumer.closed + ended(CloseReason::Eof), config.max_flows);
+  EXPECT_GT(consumer.unopened(CloseReason::Evicted), kSyns * 8 / 10);
+  EXPECT_EQ(consumer.closed().size() + consumer.unopened(CloseReason::Eof), config.max_flows);
   EXPECT_EQ(ledger.connections_closed[static_cast<std::size_t>(CloseReason::Eof)],
             config.max_flows);
-  EXPECT_EQ(consumer.summary.connections[kSyn], kSyns - config.max_flows);
-  EXPECT_EQ(consumer.summary.packets, kSyns - config.max_flows);
-  EXPECT_EQ(consumer.summary.ip_bytes, (kSyns - config.max_flows) * std::uint64_t{44});
-  EXPECT_EQ(consumer.summary.start, kBase);
+  const EvictionSummary sum = consumer.sum();
+  EXPECT_EQ(sum.connections[kSyn], kSyns - config.max_flows);
+  EXPECT_EQ(sum.packets, kSyns - config.max_flows);
+  EXPECT_EQ(sum.ip_bytes, (kSyns - config.max_flows) * std::uint64_t{44});
+  EXPECT_EQ(sum.start, kBase);
+}
+
+Frame flood_text(std::uint32_t i, std::string_view bytes) {
+  return PacketBuilder()
+      .from(endpoint4(static_cast<std::uint8_t>(3 + i % 100), static_cast<std::uint16_t>(1000 + i)))
+      .to(endpoint4(2, 80))
+      .flags("P.")
+      .seq(i)
+      .ack(7)
+      .payload(bytes)
+      .build(kBase + i * 1us);
+}
+
+// Bytes of those that were evicted are cut, of the others delivered.
+TEST(LoneSegment, FloodOfTextsIsAccountedFor) {
+  constexpr std::uint32_t kTexts = 5000;
+  ShardConfig config = small_config();
+  config.hold_first = HoldFirst::InFlood;
+  SummaryConsumer consumer;
+  ShardRunner runner(config, consumer);
+  for (std::uint32_t i = 0; i < kTexts; ++i) runner.feed(flood_text(i, i % 2 == 0 ? "x" : "yes"));
+  runner.flush();
+  EXPECT_EQ(runner.shard().connections(), config.max_flows);
+  EXPECT_LE(runner.shard().memory_in_use().extras, config.max_flows / Shard::kHoldTextsFrom);
+  EXPECT_LE(runner.shard().memory_in_use().pages, config.max_flows / Shard::kHoldTextsFrom);
+  runner.finish();
+  expect_accounted(runner.ledger(), consumer);
+  EXPECT_EQ(consumer.closed().size(), config.max_flows);
+  EXPECT_EQ(fate(runner.ledger(), Fate::Delivered), config.max_flows * 2U);
+  EXPECT_EQ(fate(runner.ledger(), Fate::CutEviction), (kTexts - config.max_flows) * 2U);
+  constexpr auto kData = static_cast<std::size_t>(UnconfirmedKind::Data);
+  EXPECT_EQ(consumer.sum().connections[kData], kTexts - config.max_flows);
+  EXPECT_EQ(consumer.sum().ip_bytes, (kTexts - config.max_flows) * std::uint64_t{42});
+}
+
+// Whether they are SYNs, have payload or none, and in which form they wait.
+TEST(LoneSegment, OldestOfAllKindsGoesFirst) {
+  constexpr std::uint32_t kSegments = 600;
+  ShardConfig config = small_config();
+  config.hold_first = HoldFirst::InFlood;
+  RecordingConsumer consumer;
+  ShardRunner runner(config, consumer);
+  for (std::uint32_t i = 0; i < kSegments; ++i) {
+    runner.feed(i % 3 == 0 ? flood_syn(i) : flood_text(i, i % 3 == 1 ? "" : "text"));
+  }
+  runner.flush();
+  std::uint64_t last = 0;
+  for (const StreamEvent& event : consumer.events()) {
+    if (event.kind != StreamEvent::Kind::Close) continue;
+    const ConnectionRecord& record = consumer.connections()[event.connection].record;
+    EXPECT_EQ(record.close, CloseReason::Evicted);
+    EXPECT_EQ(record.first_packet, ++last);
+  }
+  EXPECT_EQ(last, kSegments - config.max_flows);
+  runner.finish();
+  EXPECT_TRUE(runner.ledger().balances());
 }
 
 // Time ends them, too, and their place is free again.
-TEST(SynCache, TimeOutsEndSynsWithoutARecord) {
+TEST(LoneSegment, TimeOutsEndSynsWithoutARecord) {
   ShardConfig config = small_config();
-  config.syn_cache_from = 0;
+  config.hold_first = HoldFirst::Always;
   SummaryConsumer consumer;
   ShardRunner runner(config, consumer);
   for (std::uint32_t round = 0; round < 3; ++round) {
@@ -213,16 +280,16 @@ TEST(SynCache, TimeOutsEndSynsWithoutARecord) {
   const auto reason = static_cast<std::size_t>(CloseReason::SynTimeout);
   EXPECT_EQ(runner.ledger().connections_created, 150U);
   EXPECT_EQ(runner.ledger().connections_closed[reason], 100U);
-  EXPECT_EQ(consumer.syns_ended[reason], 100U);
-  EXPECT_EQ(consumer.opened, 0U);
+  EXPECT_EQ(consumer.unopened(CloseReason::SynTimeout), 100U);
+  EXPECT_EQ(consumer.opened(), 0U);
   EXPECT_TRUE(runner.ledger().balances());
 }
 
 // The oldest goes first, whether it waits in compact form or not; a record is had where wanted.
-TEST(SynCache, OldestSynGoesFirst) {
+TEST(LoneSegment, OldestSynGoesFirst) {
   constexpr std::uint32_t kSyns = 500;
   ShardConfig config = small_config();
-  config.syn_cache_from = 4;
+  config.hold_first = HoldFirst::InFlood;
   RecordingConsumer consumer;
   ShardRunner runner(config, consumer);
   for (std::uint32_t i = 0; i < kSyns; ++i) runner.feed(flood_syn(i));
@@ -241,9 +308,9 @@ TEST(SynCache, OldestSynGoesFirst) {
 }
 
 // Everybody is confirmed: there is no room for a SYN without the loss of one of them.
-TEST(SynCache, AnsweredConnectionsOutliveTheFlood) {
+TEST(LoneSegment, AnsweredConnectionsOutliveTheFlood) {
   ShardConfig config = small_config();
-  config.syn_cache_from = 0;
+  config.hold_first = HoldFirst::Always;
   SummaryConsumer consumer;
   ShardRunner runner(config, consumer);
   const Endpoint client = endpoint4(1, 999);
@@ -258,7 +325,7 @@ TEST(SynCache, AnsweredConnectionsOutliveTheFlood) {
   runner.finish();
   EXPECT_EQ(runner.ledger().tcp.fates[static_cast<std::size_t>(Fate::Delivered)], 5U);
   EXPECT_EQ(runner.ledger().evicted[kUnconfirmed] + config.max_flows, 3041U);
-  EXPECT_EQ(consumer.opened, consumer.closed);
+  EXPECT_EQ(consumer.opened(), consumer.closed().size());
 }
 
 }  // namespace
