@@ -69,7 +69,7 @@ inline void TcpTracker<Handler>::note_letters(Connection& c, const Segment& s, D
   if (s.flags.has_all(kFin | kRst)) return add_letter(c, d, Letter::Inconsistent);
   if (s.flags.has_any(kFin)) return add_letter(c, d, Letter::Fin);
   if (s.flags.has_any(kRst)) return add_letter(c, d, Letter::Reset);
-  if (s.length > 0 || s.flags.has_any(kAck)) note_plain_letter(c, s, d);
+  if (s.length > 0 || s.flags.has_any(kAck)) note_plain_letter(c, c.half[index_of(d)], s, d);
 }
 
 template <class Handler>
@@ -190,7 +190,7 @@ inline void TcpTracker<Handler>::on_ack(Connection& c, const Segment& s, Directi
     }
     if (!listener.has_any(kAcked) || listener.snd_una.before(s.ack)) listener.snd_una = s.ack;
     listener.set(kAcked);
-    note_window(c, d, s);
+    note_window(c, talker, listener, s);
     return;
   }
   if (listener.offset == 0 && listener.has_any(kSynSeen) && s.ack != listener.rcv_nxt &&
@@ -210,7 +210,7 @@ inline void TcpTracker<Handler>::on_ack(Connection& c, const Segment& s, Directi
   }
   if (outlives_own_reset(c, s, d)) reopen(c, d);
   // An older one says nothing of the window (RFC 9293, 3.10.7.4: SND.WL1, SND.WL2).
-  if (listener.snd_una == s.ack) note_window(c, d, s);
+  if (listener.snd_una == s.ack) note_window(c, talker, listener, s);
   if (listener.has_any(kFinSeen) && !listener.has_any(kEnded | kFinAcked)) {
     choose_fin(c, reverse(d), s.ack);
   }
@@ -246,8 +246,8 @@ unsigned TcpTracker<Handler>::odd_window_shift(const HalfConnection& talker,
 
 // Smaller by more than rounding explains (RFC 7323, 2.4). To close the window is no recision.
 template <class Handler>
-void TcpTracker<Handler>::note_smaller_window(Connection& c, Direction d, const Segment& s) {
-  const HalfConnection& listener = c.half[index_of(reverse(d))];
+void TcpTracker<Handler>::note_smaller_window(Connection& c, const HalfConnection& listener,
+                                              const Segment& s) {
   if (s.window == 0 || s.flags.has_any(kSyn | kFin | kRst)) return;
   if (!listener.has_any(half_flags::kEdgeGuessed)) count(c, Anomaly::WindowRecision);
 }

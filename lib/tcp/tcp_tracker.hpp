@@ -18,6 +18,7 @@
 #include <limits>
 #include <optional>
 
+#include "base/keep.hpp"
 #include "base/slab_pool.hpp"
 #include "base/time.hpp"
 #include "net/anomaly.hpp"
@@ -99,18 +100,21 @@ class TcpTracker {
       : settings_(settings), memory_(memory), counters_(counters), origins_(origins),
         connections_(connections) {}
 
+  /// Without those of tcp_usual.hpp the result is the same; for tests.
+  enum class Ways : std::uint8_t { All, NoUsual };
   /// Takes in one segment that `d`'s sender sent.
+  template <Ways kWays = Ways::All>
   void on_segment(Connection& c, const Segment& s, Direction d, Handler& out) {
-    HalfConnection& talker = c.half[index_of(d)];
-    HalfConnection& listener = c.half[index_of(reverse(d))];
+    HalfConnection& talker = *kept(&c.half[index_of(d)]);
+    HalfConnection& listener = *kept(&c.half[index_of(reverse(d))]);
     talker.count_packet(s.ip_bytes, s.length);
     counters_.payload_seen += s.length;
     if (is_plain(talker, listener, s)) [[likely]] {
       talker.snd_nxt = talker.rcv_nxt = talker.rcv_nxt + s.length;
       listener.snd_una = s.ack;
-      note_window(c, d, s);
+      note_window(c, talker, listener, s);
       note_plain_timestamp(talker, listener, s);
-      note_plain_letter(c, s, d);
+      note_plain_letter(c, talker, s, d);
       if (s.length > 0) {
         const StreamOffset at = talker.offset;
         talker.offset += s.length;
@@ -120,6 +124,7 @@ class TcpTracker {
       }
       return;
     }
+    if (kWays == Ways::All && take_usual(c, s, d, out)) return;
     on_odd_segment(c, s, d, out);
   }
 
@@ -209,10 +214,9 @@ class TcpTracker {
     return s.clock > saturating_add(c.last_clock, kTimestampLife);
   }
 
-  /// SND.UNA + SND.WND as the listener of `d` may use it: the furthest edge ever offered stays.
-  void note_window(Connection& c, Direction d, const Segment& s) {
-    const HalfConnection& talker = c.half[index_of(d)];
-    HalfConnection& listener = c.half[index_of(reverse(d))];
+  /// SND.UNA + SND.WND as the listener may use it: the furthest edge ever offered stays.
+  void note_window(Connection& c, const HalfConnection& talker, HalfConnection& listener,
+                   const Segment& s) {
     const bool scaled = talker.wscale() != 0 && listener.wscale() != 0;
     const bool plain_edge = scaled && !s.flags.has_any(kSyn);
     const unsigned shift =
@@ -221,12 +225,12 @@ class TcpTracker {
     if (listener.snd_edge.before(edge)) {
       listener.snd_edge = edge;
     } else if ((edge + (1U << shift)).before(listener.snd_edge)) [[unlikely]] {
-      note_smaller_window(c, d, s);
+      note_smaller_window(c, listener, s);
     }
   }
   [[nodiscard]] static unsigned odd_window_shift(const HalfConnection& talker,
                                                  HalfConnection& listener, const Segment& s);
-  void note_smaller_window(Connection& c, Direction d, const Segment& s);
+  void note_smaller_window(Connection& c, const HalfConnection& listener, const Segment& s);
 
   // --- handshake (tcp_handshake.hpp)
   bool on_syn(Connection& c, const Segment& s, Direction d, Handler& out);
@@ -304,10 +308,11 @@ class TcpTracker {
   // --- segments that are not plain (tcp_segment.hpp)
   void write_letter(Connection& c, Direction d, Letter letter);
   /// A or D: see waiting_letters.
-  static void note_plain_letter(Connection& c, const Segment& s, Direction d) {
+  static void note_plain_letter(Connection& c, HalfConnection& talker, const Segment& s,
+                                Direction d) {
     const unsigned flag = s.length > 0 ? half_flags::kLetterD : half_flags::kLetterA;
-    if (c.half[index_of(d)].has_all(flag)) [[likely]] return;
-    c.half[index_of(d)].set(flag);
+    if (talker.has_all(flag)) [[likely]] return;
+    talker.set(flag);
     const unsigned before = c.waiting_letters == 0 ? 1U : c.waiting_letters;
     const unsigned letter = (s.length > 0 ? waiting_letters::kIsData : 0U) |
                             (index_of(d) != 0 ? waiting_letters::kFromResponder : 0U);
@@ -340,6 +345,27 @@ class TcpTracker {
   [[nodiscard]] bool is_settled(const Connection& c, Direction d) const;
   void settle(Connection& c, Direction d, Timestamp clock, Handler& out);
   void update_fast(Connection& c);
+
+  // --- what opens and closes nearly every connection (tcp_usual.hpp); false: by the rules
+  /// A segment between the two halves of a connection.
+  struct Exchange {
+    Connection& c;
+    HalfConnection& talker;
+    HalfConnection& listener;
+    const Segment& s;
+    Direction d;
+  };
+  bool take_usual(Connection& c, const Segment& s, Direction d, Handler& out);
+  bool take_first_syn(const Exchange& e);
+  void begin_with_syn(const Exchange& e, Letter letter);
+  bool take_syn_ack(const Exchange& e);
+  bool take_third_step(const Exchange& e);
+  bool take_ack_of_fin(const Exchange& e, Handler& out);
+  bool take_fin(const Exchange& e, Handler& out);
+  void take_ack(const Exchange& e);
+  [[nodiscard]] static bool may_end_by_ack(const Exchange& e);
+  static void end_by_ack(const Exchange& e, Handler& out);
+  [[nodiscard]] static bool is_usual_talk(const Exchange& e);
 
   // --- bytes that were announced before (tcp_repeat.hpp)
   void note_old_text(Connection& c, Direction d, StreamOffset begin, ByteView bytes,
@@ -440,3 +466,4 @@ class TcpTracker {
 #include "tcp/tcp_reassembly.hpp"
 #include "tcp/tcp_repeat.hpp"
 #include "tcp/tcp_segment.hpp"
+#include "tcp/tcp_usual.hpp"
