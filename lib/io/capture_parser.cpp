@@ -150,39 +150,61 @@ bool CaptureParser::frame_is_plausible(LinkType link, std::uint32_t captured) {
 
 void CaptureParser::parse_pcap(ByteView window, std::span<Packet> out, Step& step) {
   if (!header_read_ && !read_file_header(window, step)) return;
+  if (swapped_) {
+    parse_records<ByteOrder::Swapped>(window, out, step);
+  } else {
+    parse_records<ByteOrder::Native>(window, out, step);
+  }
+}
+
+// What does not change from record to record is in registers: the compiler must suppose that a
+// packet which is filled may be the parser.
+template <CaptureParser::ByteOrder kOrder>
+void CaptureParser::parse_records(ByteView window, std::span<Packet> out, Step& step) {
+  const auto load = [](const std::uint8_t* at) {
+    const auto v = load_native<std::uint32_t>(at);
+    return kOrder == ByteOrder::Swapped ? __builtin_bswap32(v) : v;
+  };
   const std::uint8_t* p = window.data() + step.consumed;
   const std::uint8_t* const end = window.data() + window.size();
-  while (step.packets < out.size()) {
+  Packet* next = out.data() + step.packets;
+  Packet* const full = out.data() + out.size();
+  const std::uint32_t header_bytes = record_header_bytes_;
+  const std::int64_t fraction_ns = fraction_ns_;
+  const LinkType link = link_;
+  const LengthOrder order = order_;
+  while (next != full) {
     const auto left = static_cast<std::size_t>(end - p);
-    if (left < record_header_bytes_) {
-      step.needed = record_header_bytes_;
+    if (left < header_bytes) {
+      step.needed = header_bytes;
       break;
     }
-    Lengths lengths{.captured = u32(p + 8), .wire = u32(p + 12)};
-    if (order_ != LengthOrder::CapturedFirst) [[unlikely]] {
-      const bool swap = order_ == LengthOrder::WireFirst || lengths.captured > lengths.wire;
+    Lengths lengths{.captured = load(p + 8), .wire = load(p + 12)};
+    if (order != LengthOrder::CapturedFirst) [[unlikely]] {
+      const bool swap = order == LengthOrder::WireFirst || lengths.captured > lengths.wire;
       if (swap) std::swap(lengths.captured, lengths.wire);
     }
     std::uint32_t beyond = 0;
     if (lengths.captured > kFrameBytesMax) [[unlikely]] {
-      if (!frame_is_plausible(link_, lengths.captured)) break;
+      if (!frame_is_plausible(link, lengths.captured)) break;
       beyond = lengths.captured - kFrameBytesMax;
       lengths = {.captured = kFrameBytesMax, .wire = std::max(lengths.captured, lengths.wire)};
     }
-    const std::size_t bytes = record_header_bytes_ + lengths.captured;
+    const std::size_t bytes = std::size_t{header_bytes} + lengths.captured;
     if (left < bytes) {
       step.needed = bytes;
       break;
     }
-    const Timestamp stamp = from_nanoseconds(std::int64_t{u32(p)} * kNanosecondsPerSecond +
-                                             std::int64_t{u32(p + 4)} * fraction_ns_);
-    fill(out[step.packets++], p + record_header_bytes_, lengths, stamp, link_);
+    const Timestamp stamp = from_nanoseconds(std::int64_t{load(p)} * kNanosecondsPerSecond +
+                                             std::int64_t{load(p + 4)} * fraction_ns);
+    fill(*next++, p + header_bytes, lengths, stamp, link);
     p += bytes;
     if (beyond != 0) [[unlikely]] {
       skip_ = beyond;
       break;
     }
   }
+  step.packets = static_cast<std::uint32_t>(next - out.data());
   step.consumed = static_cast<std::size_t>(p - window.data());
 }
 

@@ -44,6 +44,7 @@ class CaptureParser {
   [[nodiscard]] const std::string& damage() const { return damage_; }
 
  private:
+  enum class ByteOrder : std::uint8_t { Native, Swapped };
   enum class LengthOrder : std::uint8_t { CapturedFirst, WireFirst, Doubtful };
 
   struct Interface {
@@ -69,6 +70,8 @@ class CaptureParser {
   void identify(ByteView window, Step& step);
   bool read_file_header(ByteView window, Step& step);
   void parse_pcap(ByteView window, std::span<Packet> out, Step& step);
+  template <ByteOrder kOrder>
+  void parse_records(ByteView window, std::span<Packet> out, Step& step);
   [[nodiscard]] bool frame_is_plausible(LinkType link, std::uint32_t captured);
 
   void parse_pcapng(ByteView window, std::span<Packet> out, Step& step);

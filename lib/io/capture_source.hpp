@@ -103,6 +103,7 @@ class CaptureSource final : public PacketSource {
   [[nodiscard]] Key next_of_others() const;
   static void keep_last(Stream& stream, Burst& burst);
   void number_in_order(Burst& burst, std::uint8_t input);
+  bool number_usual(Stream& stream, Burst& burst);
   Filled receive_alone(Burst& burst, std::uint32_t limit);
   Filled receive_merged(Burst& burst, std::uint32_t limit);
 

@@ -109,18 +109,27 @@ __attribute__((target("avx512f,avx512bw"))) ChecksumSum sum_avx512(const std::ui
                     _mm256_add_epi64(load256(lanes + kWidth), load256(lanes + kWidth * 3 / 2)));
 }
 
-const CpuLevel kLevel = cpu_level();  // asked once, before any packet
+__attribute__((target("avx2"))) ChecksumSum sum_avx2_or_sse2(const std::uint8_t* p,
+                                                              std::size_t bytes) {
+  return bytes >= sizeof(__m256i) ? sum_avx2(p, bytes) : sum_sse2(p, bytes);
+}
+
+using Sum = ChecksumSum (*)(const std::uint8_t* p, std::size_t bytes);
+
+Sum sum_of(CpuLevel level) {
+  if (level >= CpuLevel::V4) return sum_avx512;
+  if (level >= CpuLevel::V3) return sum_avx2_or_sse2;
+  return sum_sse2;
+}
+
+const Sum kSum = sum_of(cpu_level());  // asked once, before any packet
 
 }  // namespace
 
 ChecksumSum checksum_sum_at(CpuLevel level, const std::uint8_t* p, std::size_t bytes) {
-  if (level >= CpuLevel::V4) return sum_avx512(p, bytes);
-  if (level >= CpuLevel::V3 && bytes >= sizeof(__m256i)) return sum_avx2(p, bytes);
-  return sum_sse2(p, bytes);
+  return sum_of(level)(p, bytes);
 }
 
-ChecksumSum checksum_sum_long(const std::uint8_t* p, std::size_t bytes) {
-  return checksum_sum_at(kLevel, p, bytes);
-}
+ChecksumSum checksum_sum_long(const std::uint8_t* p, std::size_t bytes) { return kSum(p, bytes); }
 
 }  // namespace flowloom

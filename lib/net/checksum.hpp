@@ -83,10 +83,9 @@ inline ChecksumSum pseudo_header_sum(ByteView addresses, std::uint8_t protocol) 
   return sum;
 }
 
-/// What a length field of a pseudo-header adds.
+/// What a length field of a pseudo-header adds: as one 32-bit addend.
 constexpr ChecksumSum pseudo_length_sum(std::uint32_t length) {
-  return ChecksumSum{__builtin_bswap16(static_cast<std::uint16_t>(length >> 16))} +
-         __builtin_bswap16(static_cast<std::uint16_t>(length));
+  return __builtin_bswap32(length);
 }
 
 }  // namespace flowloom

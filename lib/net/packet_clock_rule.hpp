@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 
@@ -24,6 +25,32 @@ class PacketClockRule {
   Timestamp advance(Timestamp stamp) {
     return is_usual(stamp) ? follow(stamp) : advance_oddly(stamp);
   }
+
+  /// Whether all stamps of a run are usual, each one after the one before it. `stamp_at(i)` is the
+  /// i-th of `count`. By arithmetic: nothing branches on how two stamps compare.
+  template <class StampAt>
+  [[nodiscard]] bool is_usual_run(std::size_t count, StampAt&& stamp_at) const {
+    bool odd = !started_ | suspecting_;
+    Timestamp last = last_stamp_;
+    for (std::size_t i = 0; i < count; ++i) {
+      const Timestamp stamp = stamp_at(i);
+      odd |= (stamp < last) | (step_between(last, stamp) > kLongestStep);
+      last = stamp;
+    }
+    return !odd;
+  }
+  /// What the clocks of such a run are made of: of each packet what advance() gives it.
+  struct Run {
+    Timestamp before;
+    Duration offset;
+    [[nodiscard]] Timestamp clock_of(Timestamp stamp) const {
+      return std::max(before, saturating_add(stamp, offset));
+    }
+  };
+  /// Preconditions: is_usual_run().
+  [[nodiscard]] Run begin_run() const { return {clock_, offset_}; }
+  /// The run is over. Preconditions: is_usual_run(), and this is its last stamp.
+  void end_run(Timestamp last) { follow(last); }
 
   /// Time that has passed without a packet, where it is known from elsewhere; nothing where the
   /// rule does not trust it, or there is no clock yet.
@@ -48,12 +75,16 @@ class PacketClockRule {
   }
 
  private:
+  static constexpr auto kLongestStep = static_cast<std::uint64_t>(kClockJump.count());
+
+  /// Unsigned, so that no distance between two stamps of a hostile file overflows.
+  [[nodiscard]] static std::uint64_t step_between(Timestamp from, Timestamp to) {
+    return static_cast<std::uint64_t>(to_nanoseconds(to)) -
+           static_cast<std::uint64_t>(to_nanoseconds(from));
+  }
   [[nodiscard]] bool is_usual(Timestamp stamp) const {
-    // Unsigned, so that no distance between two stamps of a hostile file overflows.
-    const std::uint64_t step = static_cast<std::uint64_t>(to_nanoseconds(stamp)) -
-                               static_cast<std::uint64_t>(to_nanoseconds(last_stamp_));
     return started_ && !suspecting_ && stamp >= last_stamp_ &&
-           step <= static_cast<std::uint64_t>(kClockJump.count());
+           step_between(last_stamp_, stamp) <= kLongestStep;
   }
   Timestamp advance_oddly(Timestamp stamp);
   Timestamp advance_oddly(Timestamp stamp, Timestamp next);

@@ -3,8 +3,10 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <limits>
 #include <random>
+#include <vector>
 
 namespace flowloom {
 namespace {
@@ -173,6 +175,53 @@ TEST(PacketClockRule, TimePassesWithoutPacketsWhereItIsTrusted) {
   EXPECT_EQ(advance(rule, kBase + kSecond / 2), kBase + kSecond);
   EXPECT_EQ(advance(rule, kBase + 2 * kSecond), kBase + 2 * kSecond);
   EXPECT_EQ(rule.bad_timestamps(), 0U);
+}
+
+// A run of usual stamps at once is what the rule makes of them one by one; a run that is not usual
+// is never taken for one.
+TEST(PacketClockRule, RunsAreAsOneByOne) {
+  std::mt19937_64 random(7);
+  std::uint64_t usual = 0;
+  for (int round = 0; round < 2000; ++round) {
+    PacketClockRule rule;
+    std::int64_t stamp = kBase;
+    if (round % 5 != 0) rule.advance(from_nanoseconds(stamp));
+    if (round % 3 == 0) { // re-based, by a step back that was confirmed
+      stamp -= 5 * kSecond;
+      rule.advance(from_nanoseconds(stamp));
+      rule.advance(from_nanoseconds(stamp));
+    }
+    if (round % 11 == 0) rule.advance(from_nanoseconds(kBase * 2)); // waits for confirmation
+    std::vector<Timestamp> stamps;
+    for (std::uint64_t count = 1 + random() % 6; count > 0; --count) {
+      const std::uint64_t kind = random() % 30;
+      if (kind == 0) {
+        stamp -= static_cast<std::int64_t>(random() % 3000);
+      } else if (kind == 1) {
+        stamp += 3600 * kSecond + static_cast<std::int64_t>(random() % 3) - 1;
+      } else if (kind == 2) {
+        stamp = random() % 2 == 0 ? to_nanoseconds(kTimeMin) : to_nanoseconds(kTimeMax);
+      } else {
+        stamp += static_cast<std::int64_t>(random() % 3000);
+      }
+      stamps.push_back(from_nanoseconds(stamp));
+      if (kind == 2) stamp = kBase;
+    }
+    if (!rule.is_usual_run(stamps.size(), [&](std::size_t i) { return stamps[i]; })) continue;
+    ++usual;
+    PacketClockRule one_by_one = rule;
+    const PacketClockRule::Run run = rule.begin_run();
+    for (const Timestamp at : stamps) {
+      ASSERT_FALSE(one_by_one.wants_next(at));
+      ASSERT_EQ(run.clock_of(at), one_by_one.advance(at)) << "round " << round;
+    }
+    rule.end_run(stamps.back());
+    const Timestamp next = stamps.back() + std::chrono::microseconds{1};
+    EXPECT_EQ(rule.advance(next), one_by_one.advance(next)) << "round " << round;
+    EXPECT_EQ(rule.bad_timestamps(), one_by_one.bad_timestamps());
+  }
+  EXPECT_GT(usual, 500U);
+  EXPECT_LT(usual, 1900U);
 }
 
 }  // namespace
