@@ -107,10 +107,26 @@ inline void hash_ipv6_flow(Packet& packet, const HashSeed& seed) {
 
 }  // namespace five_tuple_detail
 
+/// A FlowKey as five words, which stay in registers: what is only compared need not be stored.
+struct FlowWords {
+  std::uint64_t lower_first;
+  std::uint64_t lower_last;
+  std::uint64_t upper_first;
+  std::uint64_t upper_last;
+  std::uint64_t rest;
+
+  [[nodiscard]] bool are_of(const FlowKey& key) const {
+    return ((key.lower_address.first_word() ^ lower_first) |
+            (key.lower_address.last_word() ^ lower_last) |
+            (key.upper_address.first_word() ^ upper_first) |
+            (key.upper_address.last_word() ^ upper_last) | (key.rest ^ rest)) == 0;
+  }
+};
+
 /// The canonical key of a decoded TCP packet.
 /// Preconditions: packet.verdict == Verdict::Tcp, offsets and encapsulation are set; hash_flow()
 /// was called (kFromLower says which end point is the lower one).
-inline FlowKey flow_key_of(const Packet& packet) {
+inline FlowWords flow_words_of(const Packet& packet) {
   // Which end point is the lower one follows no pattern: places are computed, not branched to.
   const std::uint32_t from_lower = packet.has(packet_flags::kFromLower) ? 1U : 0U;
   const std::uint8_t* ip = packet.frame + packet.ip_offset;
@@ -123,12 +139,21 @@ inline FlowKey flow_key_of(const Packet& packet) {
                        packet.encapsulation);
   if (packet.has(packet_flags::kIpv6)) [[unlikely]] {
     constexpr std::uint32_t kApart = kIpv6DestinationOffset - kIpv6SourceOffset;
-    return {IpAddress::v6(ip + kIpv6DestinationOffset - kApart * from_lower),
-            IpAddress::v6(ip + kIpv6SourceOffset + kApart * from_lower), rest};
+    const std::uint8_t* lower = ip + kIpv6DestinationOffset - kApart * from_lower;
+    const std::uint8_t* upper = ip + kIpv6SourceOffset + kApart * from_lower;
+    return {load_native<std::uint64_t>(lower), load_native<std::uint64_t>(lower + 8),
+            load_native<std::uint64_t>(upper), load_native<std::uint64_t>(upper + 8), rest};
   }
   constexpr std::uint32_t kApart = kIpv4DestinationOffset - kIpv4SourceOffset;
-  return {IpAddress::v4(ip + kIpv4DestinationOffset - kApart * from_lower),
-          IpAddress::v4(ip + kIpv4SourceOffset + kApart * from_lower), rest};
+  return {0, IpAddress::v4_word(ip + kIpv4DestinationOffset - kApart * from_lower), 0,
+          IpAddress::v4_word(ip + kIpv4SourceOffset + kApart * from_lower), rest};
+}
+
+/// The same as a key.
+inline FlowKey flow_key_of(const Packet& packet) {
+  const FlowWords words = flow_words_of(packet);
+  return {IpAddress::of_words(words.lower_first, words.lower_last),
+          IpAddress::of_words(words.upper_first, words.upper_last), words.rest};
 }
 
 /// Keyed hash of the flow, equal for both directions. Sets flow_hash and kFromLower. Where both

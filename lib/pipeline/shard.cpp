@@ -24,23 +24,22 @@ inline Segment segment_of(const Packet& packet) {
   const TcpHeader tcp = tcp_header_of(packet);
   const std::uint8_t* const first = packet.frame + packet.tcp_offset;
   const std::uint32_t header_bytes = tcp.header_bytes();
-  Segment s;
-  s.seq = tcp.seq();
-  s.ack = tcp.ack();
-  s.length = packet.payload_length;
-  s.window = tcp.window();
-  s.urgent = tcp.urgent_pointer();
-  s.flags = tcp.flags();
-  s.payload = {first + header_bytes, packet.payload_length};
-  s.options = {first + kTcpMinHeaderBytes, header_bytes - kTcpMinHeaderBytes};
+  Segment s{.seq = tcp.seq(),
+            .ack = tcp.ack(),
+            .length = packet.payload_length,
+            .window = tcp.window(),
+            .urgent = tcp.urgent_pointer(),
+            .flags = tcp.flags(),
+            .payload = {first + header_bytes, packet.payload_length},
+            .options = {first + kTcpMinHeaderBytes, header_bytes - kTcpMinHeaderBytes},
+            .ip_bytes = ip_length_of(packet),
+            .clock = packet.clock,
+            .stamp = packet.stamp,
+            .number = packet.number};
   if (packet.has(packet_flags::kSnapped)) [[unlikely]] {
     s.payload = captured_payload(packet);
     s.options = captured_options(packet);
   }
-  s.ip_bytes = ip_length_of(packet);
-  s.clock = packet.clock;
-  s.stamp = packet.stamp;
-  s.number = packet.number;
   return s;
 }
 
@@ -184,15 +183,17 @@ std::uint32_t Shard::count_known(Burst& burst) const {
 // One that ended has no key: zeros, or the pool's link in their first bytes, which no packet has,
 // because IPv4 is mapped and IPv6 sets a bit of the encapsulation. So what has the packet's key is
 // in the table.
-inline Connection* Shard::find(const FlowKey& key, const Packet& packet, std::uint32_t guess) {
-  if (connections_[guess].key == key) [[likely]] return &connections_[guess];
-  return find_in_table(key, packet);
+inline Connection* Shard::find(const Packet& packet, std::uint32_t guess) {
+  // The key stays in registers: who needs it in memory makes it again.
+  Connection& guessed = connections_[guess];
+  if (flow_words_of(packet).are_of(guessed.key)) [[likely]] return &guessed;
+  return find_in_table(packet);
 }
 
 // What was a LoneSegment is a connection from now on.
 // Preconditions: delivery_ was told the decision.
-Connection* Shard::find_in_table(const FlowKey& key, const Packet& packet) {
-  const std::uint32_t index = table_.find(key, packet.flow_hash);
+Connection* Shard::find_in_table(const Packet& packet) {
+  const std::uint32_t index = table_.find(flow_key_of(packet), packet.flow_hash);
   if (index == kNoIndex) return nullptr;
   if (!is_lone(index)) return &connections_[index];
   Connection& opened = open_lone(index);
@@ -202,8 +203,7 @@ Connection* Shard::find_in_table(const FlowKey& key, const Packet& packet) {
 
 void Shard::track_packet(Packet& packet, std::uint32_t guess) {
   delivery_.decide(packet.clock, packet.number);
-  const FlowKey key = flow_key_of(packet);
-  Connection* c = find(key, packet, guess);
+  Connection* c = find(packet, guess);
   if (!packet.has(packet_flags::kChecksumGood) && !judge_checksum(packet, c)) [[unlikely]] {
     if (c != nullptr) {
       note_fragments(*c, packet);
@@ -221,6 +221,7 @@ void Shard::track_packet(Packet& packet, std::uint32_t guess) {
     c = nullptr;
   }
   if (c == nullptr) {
+    const FlowKey key = flow_key_of(packet);
     const bool few = unconfirmed_ < hold_texts_from_;
     if (!few && reuse == 0 && hold_first(packet, key, s)) return;
     c = admit(packet, key, s, reuse);
@@ -232,12 +233,13 @@ void Shard::track_packet(Packet& packet, std::uint32_t guess) {
   delivery_.about(*c);
   note_fragments(*c, packet);
   if (s.flags.has_any(kSyn) && roles_are_wrong(*c, s, direction_in(*c, packet))) flip_roles(*c);
+  const Direction d = direction_in(*c, packet);
   c->last_stamp = s.stamp;
   const bool was_closing = c->has_any(connection_flags::kClosing);
   TalkerCounts before;
   const bool noted = config_.packets == NotePackets::Yes;
-  if (noted) [[unlikely]] before = counts_of(*c, direction_in(*c, packet));
-  tracker_.on_segment(*c, s, direction_in(*c, packet), delivery_);
+  if (noted) [[unlikely]] before = counts_of(*c, d);
+  tracker_.on_segment(*c, s, d, delivery_);
   if (noted) [[unlikely]] note_packet(*c, packet, before);
   c->last_clock = s.clock; // until here that of the packet before
   // What may bring the deadline nearer; all else only postpones it, which the wheel finds out.

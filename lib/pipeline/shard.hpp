@@ -109,8 +109,8 @@ class Shard {
 
   void verify_checksums(Burst& burst) const;
   void track_packet(Packet& packet, std::uint32_t guess);
-  [[nodiscard]] Connection* find(const FlowKey& key, const Packet& packet, std::uint32_t guess);
-  [[nodiscard]] Connection* find_in_table(const FlowKey& key, const Packet& packet);
+  [[nodiscard]] Connection* find(const Packet& packet, std::uint32_t guess);
+  [[nodiscard]] Connection* find_in_table(const Packet& packet);
   /// Counts of a talker that tell what a segment was found to be.
   struct TalkerCounts {
     std::uint64_t retransmissions = 0;
