@@ -11,6 +11,13 @@ constexpr std::uint32_t kVersionBit = 1;
 
 bool is_from_lower(const Packet& packet) { return packet.has(packet_flags::kFromLower); }
 
+bool is_tagged(const Packet& packet) { return (packet.encapsulation & ~kVersionBit) != 0; }
+
+std::uint16_t payload_bytes_of(const Packet& packet) {
+  constexpr std::uint32_t kMost = 0xffff;
+  return static_cast<std::uint16_t>(std::min(packet.payload_length, kMost));
+}
+
 // The one that was put in first makes room.
 template <class Set, class Entry>
 void put_first(Set& set, const Entry& entry) {
@@ -23,7 +30,7 @@ void put_first(Set& set, const Entry& entry) {
 // Of what hash_flow() gives an untagged packet.
 std::uint32_t TagJoiner::part_of_hash(const Packet& packet) const {
   std::uint64_t hash = packet.flow_hash;
-  if ((packet.encapsulation & ~kVersionBit) != 0) {
+  if (is_tagged(packet)) {
     FlowKey key = flow_key_of(packet);
     key.rest = FlowKey::rest_of(key.lower_port(), key.upper_port(),
                                 key.encapsulation() & kVersionBit);
@@ -32,15 +39,40 @@ std::uint32_t TagJoiner::part_of_hash(const Packet& packet) const {
   return static_cast<std::uint32_t>(hash >> 32);
 }
 
+// As long as no handshake has tags, no answer is given another identity.
+bool TagJoiner::is_in_use_for(const Packet& packet) {
+  if (any_tagged_) [[likely]] return true;
+  if (!is_tagged(packet)) return false;
+  any_tagged_ = true;
+  remember_untagged();
+  return true;
+}
+
+void TagJoiner::note_untagged(const Packet& syn) {
+  untagged_[untagged_count_++ % kUntagged] = {
+      static_cast<std::uint32_t>(syn.flow_hash >> 32), tcp_header_of(syn).seq() + 1, place_of(syn),
+      payload_bytes_of(syn), is_from_lower(syn), syn.has(packet_flags::kIpv6)};
+}
+
+// Once in a run. In their order, as if each had been remembered when it came.
+void TagJoiner::remember_untagged() {
+  const std::uint64_t first = untagged_count_ - std::min<std::uint64_t>(untagged_count_, kUntagged);
+  for (std::uint64_t i = first; i < untagged_count_; ++i) {
+    const Untagged& syn = untagged_[i % kUntagged];
+    remember({syn.ends, syn.first_ack, syn.ipv6 ? kVersionBit : 0U, syn.payload_bytes,
+              syn.from_lower, PendingState::Waiting},
+             syn.place);
+  }
+}
+
 void TagJoiner::remember(const Packet& syn) {
-  constexpr std::uint32_t kPayloadMax = 0xffff;
-  Pending pending = {part_of_hash(syn),
-                     tcp_header_of(syn).seq() + 1,
-                     syn.encapsulation,
-                     static_cast<std::uint16_t>(std::min(syn.payload_length, kPayloadMax)),
-                     is_from_lower(syn),
-                     PendingState::Waiting};
-  PendingSet& set = pending_[place_of(syn) % kPendingSets];
+  remember({part_of_hash(syn), tcp_header_of(syn).seq() + 1, syn.encapsulation,
+            payload_bytes_of(syn), is_from_lower(syn), PendingState::Waiting},
+           place_of(syn));
+}
+
+void TagJoiner::remember(Pending pending, std::uint32_t place) {
+  PendingSet& set = pending_[place % kPendingSets];
   bool any_known = false; // without branches: in a flood nothing can be foreseen
   for (const Pending& known : set) any_known |= known.ends == pending.ends;
   if (!any_known) return put_first(set, pending);
@@ -110,6 +142,10 @@ void TagJoiner::add(const Packet& packet, std::uint32_t identity) {
 void TagJoiner::join(Packet& packet) {
   const TcpFlags flags = tcp_header_of(packet).flags();
   const bool handshake = flags.has_any(kSyn) && !flags.has_any(kRst);
+  if (handshake && !is_in_use_for(packet)) {
+    if (!flags.has_any(kAck)) note_untagged(packet);
+    return;
+  }
   if (handshake && !flags.has_any(kAck)) {
     remember(packet);
     if (!any_joined_) return;

@@ -35,14 +35,16 @@ class TagJoiner {
 
   /// join() will be called for it soon.
   void prefetch(const Packet& packet) const {
-    prefetch_line<PrefetchFor::Write>(&pending_[place_of(packet) % kPendingSets]);
+    if (any_tagged_) prefetch_line<PrefetchFor::Write>(&pending_[place_of(packet) % kPendingSets]);
   }
 
   /// Remembers a SYN, or gives a packet the identity that its side was joined to.
   /// Preconditions: hash_flow() was called; may call it again.
   void join(Packet& packet);
 
-  [[nodiscard]] std::size_t reserved_bytes() const { return pending_.bytes() + joined_.bytes(); }
+  [[nodiscard]] std::size_t reserved_bytes() const {
+    return untagged_.bytes() + pending_.bytes() + joined_.bytes();
+  }
 
  private:
   /// Seen twice: under other tags stood the same SYN. That stays known when the other one is
@@ -59,6 +61,17 @@ class TagJoiner {
     PendingState state;
   };
   static_assert(sizeof(Pending) == 16);
+  /// An untagged SYN before any handshake had tags. Nobody asks for it yet, so it only takes its
+  /// turn in a ring; remember() gets the latest of them when it begins to matter.
+  struct Untagged {
+    std::uint32_t ends;
+    SeqNum first_ack;
+    std::uint32_t place;
+    std::uint16_t payload_bytes;
+    bool from_lower;
+    bool ipv6;
+  };
+  static_assert(sizeof(Untagged) == 16);
   /// One side of a connection: its packets under key.encapsulation belong to `identity`.
   struct Joined {
     FlowKey key;
@@ -70,6 +83,7 @@ class TagJoiner {
   static constexpr std::uint32_t kPendingSets = 1 << 12;
   static constexpr std::uint32_t kJoinedSets = 1 << 16;
   static constexpr std::uint32_t kWays = 4;
+  static constexpr std::uint32_t kUntagged = kPendingSets * kWays;
   using PendingSet = std::array<Pending, kWays>;
   using JoinedSet = std::array<Joined, kWays>;
 
@@ -77,12 +91,20 @@ class TagJoiner {
   /// must be the same in every run, and who aims at a set gains nothing but that it is forgotten.
   [[nodiscard]] static std::uint32_t place_of(const Packet& packet);
   [[nodiscard]] std::uint32_t part_of_hash(const Packet& packet) const;
+  /// Whether the tables are in use: from the first handshake with tags on.
+  bool is_in_use_for(const Packet& packet);
+  void note_untagged(const Packet& syn);
+  void remember_untagged();
   void remember(const Packet& syn);
+  void remember(Pending pending, std::uint32_t place);
   [[nodiscard]] const Pending* pending_elsewhere(const Packet& answer) const;
   [[nodiscard]] Joined* find(const Packet& packet);
   void add(const Packet& packet, std::uint32_t identity);
 
   HashSeed seed_;
+  ReservedArray<Untagged> untagged_{kUntagged};
+  std::uint64_t untagged_count_ = 0;
+  bool any_tagged_ = false;
   ReservedArray<PendingSet> pending_{kPendingSets};
   ReservedArray<JoinedSet> joined_{kJoinedSets};
   bool any_joined_ = false;

@@ -166,5 +166,28 @@ TEST_F(TagJoinerTest, ForgetsTheSameWhateverTheSeed) {
   EXPECT_EQ(joined[0], joined[1]);
 }
 
+// Before any tags were seen SYNs only take their turn: the latest of them are remembered, in order.
+TEST_F(TagJoinerTest, UntaggedSynsCountFromTheFirstTagsOn) {
+  constexpr std::uint32_t kRemembered = 16'384;
+  constexpr std::uint32_t kSyns = kRemembered + 1000;
+  const auto client = [](std::uint32_t i) {
+    return endpoint4(static_cast<std::uint8_t>(10 + i / 60'000),
+                     static_cast<std::uint16_t>(1 + i % 60'000));
+  };
+  for (std::uint32_t i = 0; i < kSyns; ++i) {
+    see(up("S").from(client(i)).seq(i), kUntagged);
+    if (i + 1 == kSyns) see(up("S").from(client(i)).seq(99), kUntagged);  // counts instead
+    if (frames_.size() > 1000) frames_.clear();
+  }
+  const auto answer = [&](std::uint32_t i, std::uint32_t ack) {
+    return see(down("S.").to(client(i)).ack(ack), 20);
+  };
+  EXPECT_NE(answer(0, 1), 0U) << "too old";
+  EXPECT_NE(answer(kSyns - 1, kSyns), 0U) << "its SYN was sent anew with another number";
+  EXPECT_EQ(answer(kSyns - 1, 100), 0U);
+  EXPECT_EQ(answer(kSyns - 2, kSyns - 1), 0U);
+  EXPECT_EQ(see(down(".").to(client(kSyns - 2)), 20), 0U);
+}
+
 }  // namespace
 }  // namespace flowloom::test
