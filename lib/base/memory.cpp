@@ -2,6 +2,8 @@
 
 #include <sys/mman.h>
 
+#include <algorithm>
+
 namespace flowloom {
 
 namespace {
@@ -27,6 +29,18 @@ ReservedMemory::ReservedMemory(std::size_t bytes) : bytes_(bytes) {
   if (bytes >= huge_from + kHugePageWorthwhile) {
     (void)madvise(data_ + huge_from, bytes - huge_from, MADV_HUGEPAGE);
   }
+}
+
+void ReservedMemory::use_huge_pages_now() {
+#ifdef MADV_COLLAPSE
+  constexpr int kCollapse = MADV_COLLAPSE;
+#else
+  constexpr int kCollapse = 25; // of the kernel; older headers do not name it
+#endif
+  const std::size_t small = std::min(bytes_, huge_from);
+  if (small == 0) return;
+  (void)madvise(data_, small, MADV_HUGEPAGE);
+  (void)madvise(data_, small, kCollapse);
 }
 
 ReservedMemory::~ReservedMemory() {

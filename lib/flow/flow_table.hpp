@@ -9,6 +9,7 @@
 
 #include <emmintrin.h>
 
+#include <algorithm>
 #include <bit>
 #include <cstdint>
 
@@ -30,7 +31,8 @@ class FlowTable {
   FlowTable() = default;
   /// Room for `capacity` entries at a load of at most 0.6 of the slots.
   FlowTable(std::uint32_t capacity, KeyOf key_of)
-      : key_of_(key_of), buckets_(bucket_count(capacity)), mask_(buckets_.size() - 1) {}
+      : key_of_(key_of), buckets_(bucket_count(capacity)), mask_(buckets_.size() - 1),
+        huge_from_(kHugeFrom) {}
 
   void prefetch(std::uint64_t hash) const { prefetch_line(&buckets_[hash & mask_]); }
 
@@ -71,7 +73,7 @@ class FlowTable {
       for (std::uint32_t passed = 0; passed < probe; ++passed) {
         ++buckets_[(home + passed) & mask_].overflow;
       }
-      ++size_;
+      if (++size_ == huge_from_) [[unlikely]] use_huge_pages();
       return true;
     }
     return false;
@@ -111,6 +113,15 @@ class FlowTable {
     std::uint32_t probe;  // buckets away from home
   };
   static constexpr std::uint16_t kEmpty = 0;
+  // Hashes scatter entries over all pages, each with its first touch and its place in the TLB. With
+  // so many entries huge pages are the cheaper ones: a table of 16 MiB is 4096 small pages.
+  static constexpr std::uint32_t kHugeFrom = 256;
+
+  /// Once: it is not tried again when the table had been smaller meanwhile.
+  void use_huge_pages() {
+    huge_from_ = 0;
+    buckets_.use_huge_pages_now();
+  }
 
   static std::size_t bucket_count(std::uint32_t capacity) {
     // At 0.6 the longest run measured is 9 buckets, also in tables of 10^8 entries; at 0.75 it is
@@ -148,6 +159,7 @@ class FlowTable {
   KeyOf key_of_{};
   ReservedArray<Bucket> buckets_;
   std::uint64_t mask_ = 0;
+  std::uint32_t huge_from_ = 0;
   std::uint32_t size_ = 0;
 };
 
