@@ -43,8 +43,8 @@ inline constexpr std::size_t kReassembledLayerBytes = 5;
 /// encapsulation and kIpv6 are set, so that a defragmenter can take over.
 void decode(Packet& packet, const DecodeOptions& options);
 
-/// decode() without its fast path for plain Ethernet frames; the two agree on every frame. For
-/// tests and measurements.
+/// decode() without its fast path for plain Ethernet frames (decode_plain.hpp); the two agree on
+/// every frame.
 void decode_by_layers(Packet& packet, const DecodeOptions& options);
 
 /// Walks the frame again and lists its tags and tunnels; used once per connection. Priority tags

@@ -3,6 +3,7 @@
 #include <bit>
 #include <variant>
 
+#include "net/decode_plain.hpp"
 #include "net/five_tuple.hpp"
 
 namespace flowloom {
@@ -36,7 +37,11 @@ void Front::run(Burst& burst) {
   for (std::uint32_t i = 0; i < burst.size; ++i) {
     Packet& packet = burst.packets[i];
     if (packet.verdict == Verdict::Filtered) continue;
-    decode(packet, decode_options_);
+    if (decode_plain(packet)) [[likely]] {
+      concern_joiner |= hash_one(packet, i); // all it needs is in registers yet
+      continue;
+    }
+    decode_by_layers(packet, decode_options_);
     if (packet.verdict == Verdict::Fragment) defragment(packet, packet.number);
     if (packet.verdict == Verdict::Tcp) concern_joiner |= hash_one(packet, i);
   }
