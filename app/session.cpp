@@ -112,6 +112,7 @@ ExitStatus Session::prepare() {
   const SinkNeeds& needs = pipeline_->needs();
   settings_.output = needs.bytes ? Export::RecordsAndBytes : Export::RecordsOnly;
   settings_.packets = needs.packets;
+  settings_.early_bytes = needs.early_bytes;
   if (needs.packets != PacketsWanted::None) settings_.shard.packets = NotePackets::Yes;
   return ExitStatus::Ok;
 }

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cstring>
-#include <new>
 
 #include "base/backoff.hpp"
 #include "base/check.hpp"
@@ -18,14 +17,6 @@ constexpr std::uint64_t kProgressBytes = 64 * 1024;
 constexpr std::uint64_t kProgressGaps = 512;
 /// Gaps of a block that is taken for them.
 constexpr std::size_t kGapsPerBlock = 4;
-
-std::uint64_t capacity_of(const BlockChain& chain) {
-  std::uint64_t sum = 0;
-  for (const ExportBlock* block = chain.first; block != nullptr; block = block->next) {
-    sum += block->capacity;
-  }
-  return sum;
-}
 
 /// The share of export memory that the copies of one conflict may take.
 constexpr std::uint64_t kEvidenceShare = 8;
@@ -45,6 +36,7 @@ bool has_room_for_gap(const BlockChain& chain) { return room_of(chain) >= sizeof
 void add_block(BlockChain& chain, ExportBlock* block) {
   (chain.last != nullptr ? chain.last->next : chain.first) = block;
   chain.last = block;
+  chain.room += block->capacity;
 }
 
 /// Fills the chain's blocks from `block` on; returns the one to go on with.
@@ -59,14 +51,6 @@ ExportBlock* fill(ExportBlock* block, ByteView bytes) {
   return block;
 }
 
-void leave_empty(StreamMessage& message) {
-  for (unsigned i = 0; i < 2; ++i) {
-    message.data[i] = message.gaps[i] = BlockChain{};
-    message.data_offset[i] = 0;
-  }
-  message.conflicts = message.packets = BlockChain{};
-}
-
 }  // namespace
 
 // Where nobody waits, a connection that was posted is promised its last message: what a writer has
@@ -79,6 +63,7 @@ Exporter::Exporter(const ExporterConfig& config)
       memory_(config.memory,
               config.when_full == WhenFull::Shed ? std::uint64_t{2} * messages_max_ : 0),
       slots_(config.max_flows),
+      tickets_(config.early_bytes == EarlyBytes::Yes ? config.max_flows : 0),
       message_memory_(messages_max_ * sizeof(StreamMessage)),
       to_writer_(messages_max_),
       from_writer_(messages_max_) {}
@@ -89,15 +74,27 @@ Interest Exporter::on_open(const EventKey&, const ConnectionView&, ConsumerSlot&
   return config_.bytes_wanted ? Interest::Bytes : Interest::Events;
 }
 
-// ConsumerSlot holds the index of the connection's Slot plus one; 0 = nothing gathered.
+// ConsumerSlot holds the index of the connection's Slot plus one; 0 = nothing gathered. After a
+// Bytes message it holds the ticket, and what a conflict needs is in a new Slot.
 Exporter::Slot& Exporter::slot_of(const ConnectionView& view, ConsumerSlot& slot) {
-  if (slot == 0) {
+  if (find_slot(slot) == nullptr) {
+    const std::uint32_t ticket = ticket_of(slot);
     slot = slots_.take() + 1;
     FLOWLOOM_CHECK(slot != 0); // one per connection at most
     slots_[slot - 1].handle = view.handle();
+    slots_[slot - 1].ticket = ticket;
   }
   if (!slots_[slot - 1].gathering) link_newest(slot);
   return slots_[slot - 1];
+}
+
+Exporter::Slot* Exporter::find_slot(ConsumerSlot slot) {
+  return slot == 0 || (slot & kTicketBit) != 0 ? nullptr : &slots_[slot - 1];
+}
+
+std::uint32_t Exporter::ticket_of(ConsumerSlot slot) const {
+  if ((slot & kTicketBit) != 0) return slot & ~kTicketBit;
+  return slot == 0 ? 0 : slots_[slot - 1].ticket;
 }
 
 void Exporter::link_newest(std::uint32_t slot) {
@@ -126,6 +123,7 @@ void Exporter::begin_at(Slot& slot, unsigned i, StreamOffset offset) {
 void Exporter::on_data(const EventKey& key, const ConnectionView& view, ConsumerSlot& slot,
                        Direction d, StreamOffset offset, ByteView bytes) {
   Slot& s = slot_of(view, slot);
+  FLOWLOOM_CHECK(s.ticket == 0); // nothing follows on_end
   append(key, view, slot, index_of(d), offset, bytes);
   if (s.data[index_of(d)].bytes >= kProgressBytes) post_progress(key, view, slot);
   after_growth(key, view);
@@ -224,6 +222,7 @@ bool Exporter::make_room(const EventKey& key, const ConnectionView& view, std::u
   const BlockChain room = wait_for_room(key, view, slot, size);
   if (room.first == nullptr) return false;
   add_block(chain, room.first);
+  chain.room += room.room - room.first->capacity;
   return true;
 }
 
@@ -264,7 +263,8 @@ void Exporter::on_packet(const EventKey& key, const ConnectionView& view, Consum
 /// Bytes of a conflict that may be kept now.
 std::size_t Exporter::evidence_room(std::uint32_t slot) const {
   if (config_.evidence == KeepEvidence::No) return 0;
-  const std::uint32_t used = slot == 0 ? 0 : slots_[slot - 1].evidence_bytes;
+  const std::uint32_t used =
+      slot == 0 || (slot & kTicketBit) != 0 ? 0 : slots_[slot - 1].evidence_bytes;
   return std::min<std::size_t>(kEvidenceBytesMax - used, memory_.capacity() / kEvidenceShare);
 }
 
@@ -272,7 +272,8 @@ void Exporter::on_conflict(const EventKey& key, const ConnectionView& view, Cons
                            const Conflict& conflict, const ConflictCopies& copies) {
   const std::size_t copied = std::min(copies.held.size(), evidence_room(slot) / 2);
   const auto sender = static_cast<std::size_t>(conflict.sender);
-  if (copied == 0 && slot != 0 && slots_[slot - 1].listed[sender] >= kListedConflictsMax) return;
+  const Slot* known = find_slot(slot);
+  if (copied == 0 && known != nullptr && known->listed[sender] >= kListedConflictsMax) return;
   Slot& s = slot_of(view, slot);
   const ConflictEntry entry{conflict, static_cast<std::uint32_t>(copied)};
   const std::size_t size = sizeof entry + 2 * copied;
@@ -369,7 +370,7 @@ BlockChain Exporter::wait_for_room(const EventKey& key, const ConnectionView& vi
   for (std::size_t room = 0; room < wanted;) {
     ExportBlock* block = wait_for_block(key, view, slot, wanted - room);
     if (block == nullptr) {
-      gathered_ -= capacity_of(chain);
+      gathered_ -= chain.room;
       memory_.give_back(chain);
       return chain;
     }
@@ -380,118 +381,11 @@ BlockChain Exporter::wait_for_room(const EventKey& key, const ConnectionView& vi
   return chain;
 }
 
-// Where nobody waits, bytes are shed before records, and no promise is broken.
-std::uint32_t Exporter::messages_for(Purpose purpose) const {
-  if (when_full_ == WhenFull::Wait) return config_.messages;
-  switch (purpose) {
-    case Purpose::Progress: return config_.messages / 2;
-    case Purpose::Whole: return config_.messages;
-    case Purpose::Promised: return messages_max_;
-  }
-  return 0;
-}
-
-// Live, nobody waits: nullptr.
-StreamMessage* Exporter::take_message(Purpose purpose) {
-  Backoff backoff;
-  while (messages_out_ >= messages_for(purpose)) {
-    if (reclaim()) continue;
-    if (when_full_ == WhenFull::Shed) return nullptr;
-    ++waits_;
-    backoff.wait();
-  }
-  ++messages_out_;
-  if (free_messages_ == nullptr) {
-    FLOWLOOM_CHECK(fresh_messages_ < messages_max_);
-    return new (message_memory_.data() + fresh_messages_++ * sizeof(StreamMessage)) StreamMessage;
-  }
-  StreamMessage* message = free_messages_;
-  free_messages_ = reinterpret_cast<StreamMessage*>(message->data[0].first);
-  message->data[0] = BlockChain{};
-  return message;
-}
-
-void Exporter::move_to_message(Slot& slot, StreamMessage& message) {
-  for (unsigned i = 0; i < 2; ++i) {
-    gathered_ -= capacity_of(slot.data[i]) + capacity_of(slot.gaps[i]);
-    message.data[i] = slot.data[i];
-    message.gaps[i] = slot.gaps[i];
-    const StreamOffset next = slot.is_cutting(i) ? slot.cut_begin[i] : slot.next_offset[i];
-    message.data_offset[i] =
-        slot.data[i].bytes + slot.gaps[i].bytes > 0 ? slot.data_offset[i] : next;
-    slot.data[i] = BlockChain{};
-    slot.gaps[i] = BlockChain{};
-  }
-  gathered_ -= capacity_of(slot.conflicts) + capacity_of(slot.packets);
-  message.conflicts = slot.conflicts;
-  message.packets = slot.packets;
-  slot.conflicts = slot.packets = BlockChain{};
-  message.first = !slot.posted;
-  message.worker = config_.worker;
-}
-
-void Exporter::post_progress(const EventKey& key, const ConnectionView& view,
-                             std::uint32_t slot) {
-  StreamMessage* message = take_message(Purpose::Progress);
-  if (message == nullptr) return;
-  Slot& s = slots_[slot - 1];
-  message->key = key;
-  message->kind = StreamMessage::Kind::Progress;
-  view.describe_other(s.handle, message->record);
-  describe_cuts(s, message->record);
-  move_to_message(s, *message);
-  s.posted = true;
-  unlink(slot);
-  post(message);
-}
-
-void Exporter::on_probe(const EventKey& key, const ConnectionView& view, const Probe& probe) {
-  StreamMessage* message = take_message(Purpose::Whole);
-  if (message == nullptr) {
-    ++shed_.probes;
-    return;
-  }
-  message->key = key;
-  message->kind = StreamMessage::Kind::Probe;
-  message->worker = config_.worker;
-  message->first = true;
-  message->probe = probe;
-  view.describe(message->record);
-  leave_empty(*message);
-  post(message);
-}
-
-void Exporter::on_close(const EventKey& key, const ConnectionView& view, ConsumerSlot& slot) {
-  const bool promised = slot != 0 && slots_[slot - 1].posted;
-  StreamMessage* message = take_message(promised ? Purpose::Promised : Purpose::Whole);
-  if (message == nullptr) {
-    shed_connection(slot);
-    return;
-  }
-  message->key = key;
-  message->kind = StreamMessage::Kind::Close;
-  message->worker = config_.worker;
-  message->first = true;
-  view.describe(message->record);
-  if (slot != 0) {
-    Slot& s = slots_[slot - 1];
-    for (unsigned i = 0; i < 2; ++i) settle_cut_for_good(s, i);
-    describe_cuts(s, message->record);
-    move_to_message(s, *message);
-    unlink(slot);
-    slots_.give_back(slot - 1);
-    slot = 0;
-  } else {
-    leave_empty(*message);
-  }
-  post(message);
-}
-
 // The writer has never heard of it, and will not.
 void Exporter::shed_connection(ConsumerSlot& slot) {
   was_pressed_ = true;
   ++shed_.records;
-  if (slot == 0) return;
+  if (find_slot(slot) == nullptr) return;
   shed_.bytes += slots_[slot - 1].data[0].bytes + slots_[slot - 1].data[1].bytes;
   forget(slot);
 }
@@ -500,34 +394,18 @@ void Exporter::shed_connection(ConsumerSlot& slot) {
 Farewell Exporter::on_eviction(const ConnectionView&, ConsumerSlot& slot) {
   if (config_.farewell == Farewell::Record) return Farewell::Record;
   if (slot == 0) return Farewell::Summary;
+  if (ticket_of(slot) != 0) return Farewell::Record;
   const Slot& s = slots_[slot - 1];
   if (s.posted || s.shed_bytes[0] + s.shed_bytes[1] > 0) return Farewell::Record;
   forget(slot);
   return Farewell::Summary;
 }
 
-// Live it may have to wait: the next one has it with its own.
-void Exporter::on_summary(const EventKey& key, const EvictionSummary& summary) {
-  unsent_ += summary;
-  if (unsent_.count() == 0) return;
-  StreamMessage* message = take_message(Purpose::Whole);
-  if (message == nullptr) return;
-  message->key = key;
-  message->kind = StreamMessage::Kind::Summary;
-  message->worker = config_.worker;
-  message->first = true;
-  message->summary = unsent_;
-  message->record = ConnectionRecord{};
-  leave_empty(*message);
-  post(message);
-  unsent_ = EvictionSummary{};
-}
-
 void Exporter::forget(ConsumerSlot& slot) {
   Slot& s = slots_[slot - 1];
   for (BlockChain* chain : {&s.data[0], &s.data[1], &s.gaps[0], &s.gaps[1], &s.conflicts,
                             &s.packets}) {
-    gathered_ -= capacity_of(*chain);
+    gathered_ -= chain->room;
     memory_.give_back(*chain);
   }
   unlink(slot);
@@ -537,33 +415,6 @@ void Exporter::forget(ConsumerSlot& slot) {
 
 void Exporter::unlink_if_empty(std::uint32_t slot) {
   if (slots_[slot - 1].is_empty()) unlink(slot);
-}
-
-void Exporter::post(StreamMessage* message) {
-  void* item = message;
-  // As many messages as ring entries: there is always room.
-  FLOWLOOM_CHECK(to_writer_.push(&item, 1) == 1);
-}
-
-bool Exporter::reclaim() {
-  void* items[64];
-  bool any = false;
-  for (std::uint32_t n = 0; (n = from_writer_.pop(items, 64)) > 0;) {
-    any = true;
-    messages_out_ -= n;
-    for (std::uint32_t i = 0; i < n; ++i) {
-      auto* message = static_cast<StreamMessage*>(items[i]);
-      for (unsigned d = 0; d < 2; ++d) {
-        memory_.give_back(message->data[d]);
-        memory_.give_back(message->gaps[d]);
-      }
-      memory_.give_back(message->conflicts);
-      memory_.give_back(message->packets);
-      message->data[0].first = reinterpret_cast<ExportBlock*>(free_messages_);
-      free_messages_ = message;
-    }
-  }
-  return any;
 }
 
 void Exporter::on_watermark(const EventKey& watermark) {
@@ -577,14 +428,5 @@ std::size_t Exporter::reserved_bytes() const {
 }
 
 void Exporter::finish() { finished_.store(true, std::memory_order_release); }
-
-std::uint32_t Exporter::receive(StreamMessage** messages, std::uint32_t count) {
-  return to_writer_.pop(reinterpret_cast<void**>(messages), count);
-}
-
-void Exporter::return_message(StreamMessage* message) {
-  void* item = message;
-  FLOWLOOM_CHECK(from_writer_.push(&item, 1) == 1);
-}
 
 }  // namespace flowloom

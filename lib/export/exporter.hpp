@@ -31,6 +31,7 @@ struct ExporterConfig {
   bool bytes_wanted = true;                        ///< false: records only
   KeepEvidence evidence = KeepEvidence::No;
   PacketsWanted packets = PacketsWanted::None;
+  EarlyBytes early_bytes = EarlyBytes::No;
   /// Of unconfirmed connections that are evicted before the writer has heard of them.
   Farewell farewell = Farewell::Record;
 };
@@ -61,6 +62,7 @@ class Exporter final : public StreamConsumer {
   void on_probe(const EventKey&, const ConnectionView&, const Probe&) override;
   void on_packet(const EventKey&, const ConnectionView&, ConsumerSlot&,
                  const PacketNote&) override;
+  void on_end(const EventKey&, const ConnectionView&, ConsumerSlot&, Direction) override;
   Farewell on_eviction(const ConnectionView&, ConsumerSlot&) override;
   Farewell on_unopened_end(CloseReason reason) override {
     return reason == CloseReason::Evicted ? config_.farewell : Farewell::Record;
@@ -108,6 +110,8 @@ class Exporter final : public StreamConsumer {
     std::uint32_t gaps_since_packet[2];
     bool gathering;       // holds bytes, gaps or conflicts, so it is in the list
     bool posted;          // a Progress message went out
+    std::uint8_t ended;   // a bit for each direction
+    std::uint32_t ticket; // of the Bytes message that went out; 0: none
     // Of each direction, with WhenFull::Shed. A cut that may yet grow is no entry of `gaps` yet.
     StreamOffset cut_begin[2];
     StreamOffset cut_end[2];       // equal to the begin: none
@@ -120,10 +124,16 @@ class Exporter final : public StreamConsumer {
              gaps[1].first == nullptr && conflicts.first == nullptr && packets.first == nullptr;
     }
   };
+  /// In ConsumerSlot: what follows is not a Slot, but a ticket.
+  static constexpr ConsumerSlot kTicketBit = ConsumerSlot{1} << 31;
   /// What a message is for; the more it matters, the later it is refused.
   enum class Purpose : std::uint8_t { Progress, Whole, Promised };
 
   Slot& slot_of(const ConnectionView& view, ConsumerSlot& slot);
+  Slot* find_slot(ConsumerSlot slot);
+  [[nodiscard]] std::uint32_t ticket_of(ConsumerSlot slot) const;
+  [[nodiscard]] static bool may_go_early(const Slot& slot);
+  void post_bytes(const EventKey& key, ConsumerSlot& slot);
   static void begin_at(Slot& slot, unsigned i, StreamOffset offset);
   void append(const EventKey& key, const ConnectionView& view, std::uint32_t slot, unsigned i,
               StreamOffset offset, ByteView bytes);
@@ -152,6 +162,10 @@ class Exporter final : public StreamConsumer {
   [[nodiscard]] bool mostly_gathered() const;
   [[nodiscard]] StreamMessage* take_message(Purpose purpose);
   [[nodiscard]] std::uint32_t messages_for(Purpose purpose) const;
+  [[nodiscard]] bool more_on_the_way_than(std::uint64_t bytes) const {
+    return memory_.in_use() > gathered_ + bytes;
+  }
+  void let_writer_catch_up();
   void move_to_message(Slot& slot, StreamMessage& message);
   void post(StreamMessage* message);
   bool reclaim();
@@ -163,6 +177,7 @@ class Exporter final : public StreamConsumer {
   const std::uint32_t messages_max_; // that there can ever be
   ExportMemory memory_;
   SlabPool<Slot> slots_;
+  SlabPool<std::uint32_t> tickets_;
   std::uint64_t gathered_ = 0;  // room of the blocks that slots hold
   std::uint32_t oldest_ = 0;
   std::uint32_t newest_ = 0;

@@ -26,12 +26,16 @@ struct BlockChain {
   ExportBlock* first = nullptr;
   ExportBlock* last = nullptr;
   std::uint64_t bytes = 0;
+  std::uint64_t room = 0;  ///< capacities of the blocks together, where an exporter made it
 };
 
 /// So many conflicts of a sender are listed, whether or not their bytes are kept.
 inline constexpr std::uint32_t kListedConflictsMax = 16;
 /// Bytes of conflicts that are kept of one connection: both copies, both directions.
 inline constexpr std::uint32_t kEvidenceBytesMax = 64 * 1024;
+
+/// Whether the bytes of a connection may travel before it ends.
+enum class EarlyBytes : std::uint8_t { No, Yes };
 
 /// Whether the bytes of conflicts are wanted.
 enum class KeepEvidence : std::uint8_t { No, Yes };
@@ -65,13 +69,19 @@ struct PacketEntry {
 /// holds delivered bytes that continue the messages before it, and `gaps[d]` holds Gap structs
 /// (packed, in ascending offset) announced since the message before it. To find where data bytes
 /// stand: the stream position runs from `data_offset[d]`, jumping over the gaps as they are met.
+///
+/// With EarlyBytes::Yes a connection both of whose directions came to their end without a gap sends
+/// what it has gathered at that moment, as a Bytes message without a record: it may linger for
+/// another minute. Its Close message names the same ticket, and has no data.
 struct StreamMessage {
-  enum class Kind : std::uint8_t { Progress, Close, Probe, Summary };
+  enum class Kind : std::uint8_t { Progress, Close, Probe, Summary, Bytes };
 
   EventKey key;
   Kind kind = Kind::Close;
-  bool first = true;               ///< no earlier message of this connection
+  bool first = true;               ///< no earlier message of this connection but Bytes
   std::uint16_t worker = 0;        ///< whose pools its memory belongs to
+  /// Joins Bytes and Close of a connection; the worker uses it again afterwards. 0: no Bytes.
+  std::uint32_t ticket = 0;
   Probe probe;                     ///< of a Probe message, which carries nothing else but a record
   EvictionSummary summary;         ///< of a Summary, which carries nothing else
   BlockChain data[2];

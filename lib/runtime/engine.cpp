@@ -50,6 +50,7 @@ struct Engine::Worker {
     config.evidence = settings.evidence;
     config.when_full = settings.when_full;
     config.packets = settings.packets;
+    config.early_bytes = settings.early_bytes;
     config.farewell = settings.farewell;
     return std::make_unique<Exporter>(config);
   }

@@ -44,6 +44,7 @@ struct EngineSettings {
   KeepEvidence evidence = KeepEvidence::No;
   Farewell farewell = Farewell::Record;  ///< as ExporterConfig has it
   PacketsWanted packets = PacketsWanted::None;  ///< with shard.packets
+  EarlyBytes early_bytes = EarlyBytes::No;
   std::uint64_t export_memory = std::uint64_t{256} << 20;  ///< of the whole run
   WhenFull when_full = WhenFull::Wait;     ///< Shed where packets do not wait: live
   /// Of threads that have had nothing to do for long; see Backoff.

@@ -250,13 +250,13 @@ std::size_t PackEncoder::finish(std::size_t begin) {
 }
 
 std::size_t PackEncoder::add(const StreamMessage& message, std::string_view uid,
-                             const std::array<PackExtent, 2>& data) {
+                             const PackData& data) {
   const std::size_t start = begin();
   varint(flags_of(message));
   varint(message.record.first_packet);
   raw(uid.data(), kUidLength);
   record(message.record);
-  for (unsigned d = 0; d < 2; ++d) side_data(message, d, data[d]);
+  for (unsigned d = 0; d < 2; ++d) side_data(message.gaps[d], data.offset[d], data.extent[d]);
   conflicts(message.conflicts);
   return finish(start);
 }
@@ -303,13 +303,13 @@ void PackEncoder::side(const SideRecord& one, bool ipv6) {
   for (std::size_t i = 0; i < urgent; ++i) zigzag(one.urgent_offsets[i]);
 }
 
-void PackEncoder::side_data(const StreamMessage& message, unsigned d, const PackExtent& data) {
-  zigzag(message.data_offset[d]);
+void PackEncoder::side_data(const BlockChain& gaps, StreamOffset offset, const PackExtent& data) {
+  zigzag(offset);
   varint(data.at);
   varint(data.bytes);
-  varint(message.gaps[d].bytes / sizeof(Gap));
+  varint(gaps.bytes / sizeof(Gap));
   Gap gap;
-  for (GapReader reader(message.gaps[d]); reader.next(gap);) {
+  for (GapReader reader(gaps); reader.next(gap);) {
     zigzag(gap.offset);
     zigzag(gap.length);
     byte(static_cast<std::uint8_t>(gap.cause));

@@ -18,6 +18,17 @@ struct PackExtent {
   std::uint64_t bytes = 0;
 };
 
+/// Where the bytes of a message's directions begin in their streams, and in the pack.
+struct PackData {
+  std::array<StreamOffset, 2> offset{};
+  std::array<PackExtent, 2> extent;
+
+  /// Of both directions: the second follows the first.
+  [[nodiscard]] PackExtent all() const {
+    return {extent[0].at, extent[0].bytes + extent[1].bytes};
+  }
+};
+
 /// What a reader gets. Vectors are used again from entry to entry.
 struct PackEntry {
   enum class Kind : std::uint8_t { Progress, Close, End };
@@ -37,7 +48,7 @@ class PackEncoder {
  public:
   /// Returns how many bytes were appended.
   std::size_t add(const StreamMessage& message, std::string_view uid,
-                  const std::array<PackExtent, 2>& data);
+                  const PackData& data);
   std::size_t add_end();
   [[nodiscard]] ByteView bytes() const { return {buffer_.data(), size_}; }
   /// Forgets the first `count` bytes.
@@ -48,7 +59,7 @@ class PackEncoder {
  private:
   void record(const ConnectionRecord& record);
   void side(const SideRecord& side, bool ipv6);
-  void side_data(const StreamMessage& message, unsigned d, const PackExtent& data);
+  void side_data(const BlockChain& gaps, StreamOffset offset, const PackExtent& data);
   void conflicts(const BlockChain& chain);
   std::size_t begin();
   std::size_t finish(std::size_t begin);

@@ -172,26 +172,35 @@ const PackReader::Block* PackReader::block_of(std::uint64_t position) {
   return position - block.position < block.header.raw_bytes ? &block : nullptr;
 }
 
-bool PackReader::load(const Block& block) {
-  if (loaded_ == &block) return loaded_good_;
-  loaded_ = &block;
-  loaded_good_ = files_[block.file]->content(block.at, block.header, content_);
-  if (!loaded_good_) {
-    note(fmt::format("the data block at byte {} of {} is damaged", block.at,
-                     pack_data_name(block.file)));
+/// The block's content, in place of the one that was used longest ago.
+const PackReader::LoadedBlock& PackReader::load(const Block& block) {
+  const auto is_it = [&block](const LoadedBlock& loaded) { return loaded.block == &block; };
+  auto place = std::find_if(loaded_.begin(), loaded_.end(), is_it);
+  if (place == loaded_.end()) {
+    place = std::min_element(loaded_.begin(), loaded_.end(),
+                             [](const auto& a, const auto& b) { return a.used < b.used; });
+    place->block = &block;
+    place->good = files_[block.file]->content(block.at, block.header, place->content);
+    if (!place->good) {
+      note(fmt::format("the data block at byte {} of {} is damaged", block.at,
+                       pack_data_name(block.file)));
+    }
   }
-  return loaded_good_;
+  place->used = ++uses_;
+  return *place;
 }
 
 bool PackReader::read(const PackExtent& extent, const std::function<void(ByteView)>& visit) {
   std::uint64_t at = extent.at;
   for (std::uint64_t left = extent.bytes; left > 0;) {
     const Block* block = block_of(at);
-    if (block == nullptr || !load(*block)) return false;
+    if (block == nullptr) return false;
+    const LoadedBlock& loaded = load(*block);
+    if (!loaded.good) return false;
     const std::uint64_t from = at - block->position;
-    const auto count = std::min<std::uint64_t>(left, content_.size() - from);
-    visit(ByteView(content_).subspan(static_cast<std::size_t>(from),
-                                     static_cast<std::size_t>(count)));
+    const auto count = std::min<std::uint64_t>(left, loaded.content.size() - from);
+    visit(ByteView(loaded.content)
+              .subspan(static_cast<std::size_t>(from), static_cast<std::size_t>(count)));
     at += count;
     left -= count;
   }

@@ -9,6 +9,7 @@
 
 #include <zstd.h>
 
+#include <array>
 #include <functional>
 #include <memory>
 #include <string>
@@ -65,11 +66,20 @@ class PackReader {
     std::uint64_t at;  ///< in the file
     PackBlockHeader header;
   };
+  /// Bytes of connections that ended by FIN stand where those arrived, others where they ended, so
+  /// entries in their order read from more than one place of the data.
+  static constexpr std::size_t kLoadedBlocks = 4;
+  struct LoadedBlock {
+    const Block* block = nullptr;
+    bool good = false;
+    std::uint64_t used = 0;  ///< when last, as a number of uses
+    std::vector<std::uint8_t> content;
+  };
   bool load_index_block();
   void list_data();
   void list_blocks(std::uint32_t file);
   const Block* block_of(std::uint64_t position);
-  bool load(const Block& block);
+  const LoadedBlock& load(const Block& block);
   void note(std::string problem);
 
   Descriptor folder_;
@@ -82,9 +92,8 @@ class PackReader {
   bool listed_ = false;
   std::vector<std::unique_ptr<PackBlockReader>> files_;
   std::vector<Block> blocks_;
-  const Block* loaded_ = nullptr;
-  bool loaded_good_ = false;
-  std::vector<std::uint8_t> content_;
+  std::array<LoadedBlock, kLoadedBlocks> loaded_;
+  std::uint64_t uses_ = 0;
   std::vector<std::string> problems_;
 };
 

@@ -28,15 +28,40 @@ PackSink::PackSink(Descriptor folder, const PackSettings& settings)
 
 void PackSink::consume(StreamEvent& event) {
   const StreamMessage& message = event.message();
-  const std::array<PackExtent, 2> data = {append(message.data[0]), append(message.data[1])};
+  const PackData data = message.ticket != 0 ? early_of(message) : append_all(message);
   const Pending entry{.encoded = encoder_.add(message, event.uid(), data),
-                      .data = {data[0].at, data[0].bytes + data[1].bytes},
+                      .data = data.all(),
                       .connection = event.record().first_packet,
                       .closes = event.closes()};
-  pending_.push_back(entry);
-  // A part of it was in a block that could not be written.
-  if (entry.data.bytes > 0 && entry.data.at < lost_end_) forget_lost(entry.data.at, lost_end_);
+  if (is_lost(entry.data)) {
+    encoder_.drop(encoder_.bytes().size() - entry.encoded, encoder_.bytes().size());
+    drop(entry);
+  } else {
+    pending_.push_back(entry);
+  }
   if (unindexed_ >= kIndexEvery || encoder_.bytes().size() >= kIndexBlockBytes) write_index();
+}
+
+/// The record comes later, and the entry with it.
+void PackSink::consume_bytes(const StreamMessage& message) {
+  early_of(message) = append_all(message);
+  if (unindexed_ >= kIndexEvery) write_index();
+}
+
+PackData& PackSink::early_of(const StreamMessage& message) {
+  if (early_.size() <= message.worker) early_.resize(message.worker + std::size_t{1});
+  std::vector<PackData>& early = early_[message.worker];
+  if (early.size() < message.ticket) early.resize(message.ticket);
+  return early[message.ticket - 1];
+}
+
+PackData PackSink::append_all(const StreamMessage& message) {
+  PackData data;
+  for (unsigned d = 0; d < 2; ++d) {
+    data.offset[d] = message.data_offset[d];
+    data.extent[d] = append(message.data[d]);
+  }
+  return data;
 }
 
 /// Copies the chain into the block in work; its place among all bytes.
@@ -59,8 +84,8 @@ void PackSink::write_data() {
   const std::uint64_t end = block_at_ + block_.size();
   if (const int error = write_data_block(); error != 0) {
     note_error(error);
-    forget_lost(block_at_, end);
-    lost_end_ = end;
+    note_lost(block_at_, end);
+    forget_lost();
   }
   unindexed_ += block_.size();
   block_at_ = end;
@@ -80,13 +105,28 @@ int PackSink::write_data_block() {
   return data_.append(compressor_, block_at_, block_);
 }
 
-/// Entries whose bytes stood in [begin, end) are lost with them.
-void PackSink::forget_lost(std::uint64_t begin, std::uint64_t end) {
+void PackSink::note_lost(std::uint64_t begin, std::uint64_t end) {
+  if (!lost_.empty() && lost_.back().at + lost_.back().bytes == begin) {
+    lost_.back().bytes += end - begin;
+  } else {
+    lost_.push_back({begin, end - begin});
+  }
+}
+
+/// A part of it was in a block that could not be written.
+bool PackSink::is_lost(const PackExtent& data) const {
+  if (data.bytes == 0) return false;
+  const auto after = std::partition_point(lost_.begin(), lost_.end(), [&](const PackExtent& lost) {
+    return lost.at + lost.bytes <= data.at;
+  });
+  return after != lost_.end() && after->at < data.at + data.bytes;
+}
+
+/// Entries whose bytes are lost go with them.
+void PackSink::forget_lost() {
   std::size_t at = 0;
   for (auto entry = pending_.begin(); entry != pending_.end();) {
-    const bool lost = entry->data.bytes > 0 && entry->data.at < end &&
-                      entry->data.at + entry->data.bytes > begin;
-    if (!lost) {
+    if (!is_lost(entry->data)) {
       at += entry->encoded;
       ++entry;
       continue;

@@ -3,8 +3,8 @@
 // reassembling a short connection does. docs/pack.md describes the format.
 //
 // Bytes are written before the index that names them, both in blocks with a checksum, so what a
-// killed run leaves is a pack that ends early. Nothing is kept of a connection between its
-// messages: each message is an entry, and the reader joins them.
+// killed run leaves is a pack that ends early. Each message is an entry, and the reader joins them;
+// only of a Bytes message the place of its bytes is kept, for the entry of the close.
 #pragma once
 
 #include "sinks/connection_map.hpp"
@@ -31,8 +31,11 @@ class PackSink final : public Sink {
   /// Preconditions: `folder` is an open, empty directory.
   PackSink(Descriptor folder, const PackSettings& settings);
 
-  [[nodiscard]] SinkNeeds needs() const override { return {.bytes = true}; }
+  [[nodiscard]] SinkNeeds needs() const override {
+    return {.bytes = true, .early_bytes = EarlyBytes::Yes};
+  }
   void consume(StreamEvent& event) override;
+  void consume_bytes(const StreamMessage& message) override;
   void flush() override;
   void rotate() override { write_out(); }  // one whole: its parts need each other
   void finish() override;
@@ -47,12 +50,16 @@ class PackSink final : public Sink {
     bool closes;
   };
 
+  PackData append_all(const StreamMessage& message);
   PackExtent append(const BlockChain& chain);
+  PackData& early_of(const StreamMessage& message);
   void write_out();
   void write_data();
   [[nodiscard]] int write_data_block();
   void write_index();
-  void forget_lost(std::uint64_t begin, std::uint64_t end);
+  void note_lost(std::uint64_t begin, std::uint64_t end);
+  [[nodiscard]] bool is_lost(const PackExtent& data) const;
+  void forget_lost();
   void count(const Pending& entry);
   void drop(const Pending& entry);
   void note_error(int error);
@@ -66,11 +73,12 @@ class PackSink final : public Sink {
   std::uint64_t data_files_ = 0;
   std::vector<std::uint8_t> block_;   ///< data that is not written yet
   std::uint64_t block_at_ = 0;        ///< where its first byte stands
-  std::uint64_t lost_end_ = 0;        ///< end of the last data block that could not be written
+  std::vector<PackExtent> lost_;      ///< that could not be written; adjacent ones are joined
   std::uint64_t unindexed_ = 0;       ///< data written since the last index block
   PackEncoder encoder_;
   std::deque<Pending> pending_;
   std::uint64_t entries_ = 0;         ///< in the index
+  std::vector<std::vector<PackData>> early_;  ///< by worker and ticket, which begin at 1
   ConnectionMap<bool> damaged_;       ///< connections that lost an entry and go on
   WriterStatus status_;
 };

@@ -60,6 +60,9 @@ struct SinkNeeds {
   bool probes = false;  ///< workers tell of connections that look like probes of port scans
   bool bytes = false;  ///< delivered ones
   PacketsWanted packets = PacketsWanted::None;
+  /// Bytes of a connection may come before its end, by consume_bytes(). Of no avail where another
+  /// sink wants bytes or packets and does not say so.
+  EarlyBytes early_bytes = EarlyBytes::No;
 };
 
 class Sink {
@@ -70,6 +73,9 @@ class Sink {
   /// sink may own more than the writer core is to own.
   virtual void start() {}
   virtual void consume(StreamEvent& event) = 0;
+  /// All bytes of a connection whose close is yet to come: a message of the kind Bytes. Only where
+  /// needs() asked for it.
+  virtual void consume_bytes(const StreamMessage& message) { (void)message; }
   /// A connection that looks like a probe of a port scan; `event` has its record and no bytes.
   virtual void consume_probe(StreamEvent& event) { (void)event; }
   /// Connections that were evicted and have no record of their own.

@@ -23,6 +23,13 @@ WriterPipeline::WriterPipeline(std::vector<std::unique_ptr<Sink>> sinks,
     needs_.bytes |= sink->needs().bytes || sink->needs().sha256;
     needs_.packets = std::max(needs_.packets, sink->needs().packets);
   }
+  const auto waits_for_end = [](const auto& sink) {
+    return sink->needs().bytes && sink->needs().early_bytes == EarlyBytes::No;
+  };
+  if (needs_.bytes && !needs_.sha256 && needs_.packets == PacketsWanted::None &&
+      std::none_of(sinks_.begin(), sinks_.end(), waits_for_end)) {
+    needs_.early_bytes = EarlyBytes::Yes;
+  }
   if (needs_.sha256) sha256_ = std::make_unique<Sha256Stage>(settings);
 }
 
@@ -54,6 +61,10 @@ void WriterPipeline::deliver_one(const StreamMessage& message,
   if (rotate_every_.count() != 0) rotate_if_due(message.key.clock, rotate_every_);
   if (message.kind == StreamMessage::Kind::Summary) return take_summary(message);
   pass_summary();
+  if (message.kind == StreamMessage::Kind::Bytes) {
+    for (const auto& sink : sinks_) sink->consume_bytes(message);
+    return;
+  }
   StreamEvent event(message, ids_);
   if (message.kind == StreamMessage::Kind::Probe) {
     for (const auto& sink : sinks_) sink->consume_probe(event);

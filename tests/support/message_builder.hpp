@@ -98,6 +98,18 @@ class MessageBuilder {
     message_.record.close = CloseReason::Open;
     return *this;
   }
+  /// The bytes of a connection whose close names the same ticket.
+  MessageBuilder& early(std::uint32_t ticket) {
+    message_.kind = StreamMessage::Kind::Bytes;
+    message_.ticket = ticket;
+    return *this;
+  }
+  /// Ends a connection whose bytes `bytes` had.
+  MessageBuilder& closes(const StreamMessage& bytes) {
+    message_.record = bytes.record;
+    message_.ticket = bytes.ticket;
+    return *this;
+  }
   /// Continues a connection after `before`, whose counts the record takes over.
   MessageBuilder& after(const StreamMessage& before) {
     message_.first = false;

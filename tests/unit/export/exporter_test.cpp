@@ -48,10 +48,12 @@ using Connection = std::array<Told, 2>;
 class Receiver {
  public:
   void take(const StreamMessage& message) {
+    if (message.kind == StreamMessage::Kind::Bytes) return take_early(message);
     const std::uint64_t id = message.record.first_packet;
     EXPECT_EQ(message.first, connections_.count(id) == 0) << "connection " << id;
     for (unsigned i = 0; i < 2; ++i) take(message, i, connections_[id][i]);
     take_conflicts(message.conflicts, connections_[id]);
+    if (message.ticket != 0) join_early(message, connections_[id]);
     if (message.kind == StreamMessage::Kind::Close) ++closed_;
     ++messages_;
   }
@@ -60,8 +62,27 @@ class Receiver {
   }
   [[nodiscard]] std::size_t messages() const { return messages_; }
   [[nodiscard]] std::size_t closed() const { return closed_; }
+  [[nodiscard]] std::size_t early() const { return early_count_; }
 
  private:
+  void take_early(const StreamMessage& message) {
+    EXPECT_NE(message.ticket, 0u);
+    EXPECT_EQ(early_.count(message.ticket), 0u) << "ticket " << message.ticket << " is in use";
+    EXPECT_EQ(message.gaps[0].bytes + message.gaps[1].bytes + message.conflicts.bytes, 0u);
+    for (unsigned i = 0; i < 2; ++i) take(message, i, early_[message.ticket][i]);
+    ++early_count_;
+  }
+  void join_early(const StreamMessage& message, Connection& told) {
+    const auto early = early_.find(message.ticket);
+    ASSERT_TRUE(early != early_.end()) << "ticket " << message.ticket;
+    EXPECT_EQ(message.kind, StreamMessage::Kind::Close);
+    for (unsigned i = 0; i < 2; ++i) {
+      EXPECT_EQ(message.data[i].bytes, 0u);
+      told[i].bytes = early->second[i].bytes;
+    }
+    early_.erase(early);
+  }
+
   static std::vector<Gap> gaps_of(const BlockChain& chain) {
     std::vector<Gap> gaps;
     for (ExportBlock* block = chain.first; block != nullptr; block = block->next) {
@@ -114,6 +135,8 @@ class Receiver {
   }
 
   std::map<std::uint64_t, Connection> connections_;
+  std::map<std::uint32_t, Connection> early_;  // by ticket
+  std::size_t early_count_ = 0;
   std::size_t messages_ = 0;
   std::size_t closed_ = 0;
 };
@@ -154,6 +177,16 @@ class Teller {
     told_[connection][index_of(d)].conflicts.push_back({conflict, held, arrived});
     view_.current = connection;
     exporter_.on_conflict(next_key(), view_, slots_[connection], conflict, {held, arrived});
+  }
+  void end(std::uint32_t connection) {
+    view_.current = connection;
+    for (const Direction d : {kOrig, kResp}) {
+      exporter_.on_end(next_key(), view_, slots_[connection], d);
+    }
+  }
+  void close(std::uint32_t connection) {
+    view_.current = connection;
+    exporter_.on_close(next_key(), view_, slots_[connection]);
   }
   void close_all() {
     for (std::uint32_t i = 0; i < slots_.size(); ++i) {
@@ -293,6 +326,42 @@ INSTANTIATE_TEST_SUITE_P(
                     Case{"EvidenceOfOne", 8 << 10, 1, 400, 20000, 2, KeepEvidence::Yes},
                     Case{"NoMemoryForEvidence", 1, 10, 2000, 9000, 3, KeepEvidence::Yes}),
     [](const auto& values) { return std::string(values.param.name); });
+
+// Connections of which every third has a gap, every fifth is contradicted after its end, and every
+// seventh is longer than a message. They close long after they ended.
+TEST(Exporter, BytesOfAnEndedConnectionGoAhead) {
+  constexpr std::uint32_t kConnections = 105;
+  constexpr std::uint32_t kLinger = 40;
+  ExporterConfig config;
+  config.max_flows = kConnections;
+  config.messages = 64;
+  config.early_bytes = EarlyBytes::Yes;
+  Exporter exporter(config);
+  Receiver receiver;
+  std::thread writer([&] { receive_all(exporter, receiver); });
+  Teller teller(exporter, kConnections);
+  std::uint32_t plain = 0;
+  for (std::uint32_t i = 0; i < kConnections + kLinger; ++i) {
+    if (i >= kLinger) teller.close(i - kLinger);
+    if (i >= kConnections) continue;
+    teller.data(i, kOrig, 200);
+    if (i % 3 == 0) teller.gap(i, kResp, 10);
+    for (std::uint32_t n = 0; n < (i % 7 == 0 ? 60U : 2U); ++n) teller.data(i, kResp, 1460);
+    plain += i % 3 != 0 && i % 7 != 0 ? 1 : 0;
+    teller.end(i);
+    if (i % 5 == 0) teller.conflict(i, kResp, 9);
+  }
+  exporter.finish();
+  writer.join();
+  EXPECT_EQ(kConnections, receiver.closed());
+  EXPECT_EQ(plain, receiver.early());
+  for (std::uint32_t i = 0; i < kConnections; ++i) {
+    expect_same(teller.told(i), receiver.connection(i), i);
+    expect_conflicts(teller.told(i), receiver.connection(i));
+  }
+  exporter.on_watermark({}); // takes home what the writer is done with
+  EXPECT_EQ(0u, exporter.levels().bytes);
+}
 
 // Sixty-four blocks of gaps used to be the end of the list.
 TEST(Exporter, ListsEveryGapOfAConnectionWithMany) {

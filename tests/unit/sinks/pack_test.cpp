@@ -11,6 +11,7 @@
 #include <filesystem>
 #include <map>
 #include <random>
+#include <utility>
 
 namespace flowloom {
 namespace {
@@ -74,6 +75,35 @@ class PackTest : public ::testing::Test {
     sink.finish();
     status_ = sink.status();
   }
+  /// Connections 1..count; of two in three the bytes come first, and the record when twenty others
+  /// have begun.
+  void write_early(std::uint64_t count, std::size_t bytes) {
+    constexpr std::uint32_t kLater = 20;
+    PackSink sink = make();
+    std::array<StreamMessage, kLater> waiting;
+    for (std::uint64_t n = 1; n <= count + kLater; ++n) {
+      StreamMessage& earlier = waiting[n % kLater];
+      if (earlier.ticket != 0) {
+        MessageBuilder last;
+        last.closes(std::exchange(earlier, {}));
+        feed(sink, last);
+      }
+      if (n > count) continue;
+      MessageBuilder builder(8192);
+      builder.number(n).data(kOrig, content(n, 0, bytes)).data(kResp, content(n, 1, 2 * bytes));
+      if (n % 3 == 0) {
+        builder.data(kOrig, content(n, 2, 5));
+        feed(sink, builder);
+        continue;
+      }
+      builder.early(1 + static_cast<std::uint32_t>(n % kLater));
+      sink.consume_bytes(builder.message());
+      earlier.record = builder.record();
+      earlier.ticket = builder.message().ticket;
+    }
+    sink.finish();
+    status_ = sink.status();
+  }
   static std::string content(std::uint64_t n, unsigned part, std::size_t bytes) {
     std::mt19937_64 random(n * 3 + part);
     std::string text(bytes, '\0');
@@ -127,6 +157,17 @@ TEST_F(PackTest, WhatGoesInComesOut) {
   }
 }
 
+TEST_F(PackTest, BytesThatComeBeforeTheirRecord) {
+  constexpr std::size_t kBytes = 3000;
+  write_early(300, kBytes);
+  EXPECT_EQ(300U, status_.records);
+  EXPECT_EQ(300U * 3 * kBytes + 100 * 5, status_.bytes);
+  const PackReplay::Counts counts = read();
+  EXPECT_EQ(300U, counts.connections);
+  EXPECT_EQ(0U, counts.damaged + counts.open);
+  for (std::uint64_t n = 1; n <= 300; ++n) expect_content(n, kBytes);
+}
+
 TEST_F(PackTest, EveryFieldOfARecord) {
   MessageBuilder builder(16);
   ConnectionRecord& r = builder.record();
@@ -159,7 +200,9 @@ TEST_F(PackTest, EveryFieldOfARecord) {
   builder.conflict(kOrig, held_at(-10, 1), "a", "b");
   const std::string uid = "C123456789012345678";
   PackEncoder encoder;
-  encoder.add(builder.message(), uid, {PackExtent{7, 3}, PackExtent{UINT64_MAX - 1, 0}});
+  encoder.add(builder.message(), uid,
+              {.offset = {builder.message().data_offset[0], builder.message().data_offset[1]},
+               .extent = {PackExtent{7, 3}, PackExtent{UINT64_MAX - 1, 0}}});
   ByteView bytes = encoder.bytes();
   PackEntry entry;
   ASSERT_TRUE(decode_pack_entry(bytes, entry));
@@ -337,6 +380,21 @@ TEST_F(PackTest, FullDisk) {
   for (const auto& [n, connection] : found_) {
     if (connection.closed) expect_content(n, kBytes);
   }
+}
+
+/// The same where bytes were lost long before their record comes.
+TEST_F(PackTest, FullDiskBeforeTheRecord) {
+  constexpr std::size_t kBytes = 3000;
+  {
+    const test::FileSizeLimit limit(700'000);
+    write_early(300, kBytes);
+  }
+  EXPECT_EQ(300U, status_.records + status_.dropped);
+  EXPECT_GT(status_.records, 30U);
+  EXPECT_EQ(300U * 3 * kBytes + 100 * 5, status_.bytes + status_.dropped_bytes);
+  const PackReplay::Counts counts = read();
+  EXPECT_EQ(status_.records, counts.connections);
+  for (const auto& [n, connection] : found_) expect_content(n, kBytes);
 }
 
 /// Space that comes back is used.
