@@ -7,12 +7,6 @@ namespace flowloom {
 namespace {
 // Sixteenths of the memory per class: bulk streams live in the largest.
 constexpr std::array<std::uint64_t, 4> kShares = {1, 2, 3, 10};
-
-constexpr std::uint32_t block_bytes(std::size_t size_class) {
-  const bool reserved = size_class >= ExportMemory::kClassBytes.size();
-  return ExportMemory::kClassBytes[reserved ? 0 : size_class];
-}
-
 }  // namespace
 
 ExportMemory::ExportMemory(std::uint64_t bytes, std::uint64_t reserved) {
@@ -31,6 +25,7 @@ ExportBlock* ExportMemory::take_from(std::size_t size_class) {
   ExportBlock* block = c.free;
   if (block != nullptr) {
     c.free = block->next;
+    __builtin_prefetch(c.free, 1);
   } else {
     const std::uint64_t step = sizeof(ExportBlock) + block_bytes(size_class);
     if (c.fresh + step > c.memory.bytes()) return nullptr;

@@ -14,6 +14,11 @@ class ExportMemory {
  public:
   static constexpr std::array<std::uint32_t, 4> kClassBytes = {128, 512, 2048, 8192};
 
+  /// Of a block of this class; the last class is the reserve.
+  static constexpr std::uint32_t block_bytes(std::size_t size_class) {
+    return kClassBytes[size_class >= kClassBytes.size() ? 0 : size_class];
+  }
+
   /// Shares `bytes` among the classes, most to the largest. Beside them stands a reserve of
   /// `reserved` blocks of the smallest class.
   explicit ExportMemory(std::uint64_t bytes, std::uint64_t reserved = 0);

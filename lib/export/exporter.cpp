@@ -97,6 +97,13 @@ std::uint32_t Exporter::ticket_of(ConsumerSlot slot) const {
   return slot == 0 ? 0 : slots_[slot - 1].ticket;
 }
 
+// Zeroed on first use.
+Exporter::OddPart& Exporter::odd_of(Slot& slot) {
+  if (!slot.is_odd) slot.odd = OddPart{};
+  slot.is_odd = true;
+  return slot.odd;
+}
+
 void Exporter::link_newest(std::uint32_t slot) {
   Slot& s = slots_[slot - 1];
   s.gathering = true;
@@ -117,7 +124,7 @@ void Exporter::unlink(std::uint32_t slot) {
 
 // Where the next byte or gap of a direction stands, if it is the first since the last message.
 void Exporter::begin_at(Slot& slot, unsigned i, StreamOffset offset) {
-  if (slot.data[i].bytes == 0 && slot.gaps[i].bytes == 0) slot.data_offset[i] = offset;
+  if (slot.data[i].bytes == 0 && !slot.has_gaps(i)) slot.data_offset[i] = offset;
 }
 
 void Exporter::on_data(const EventKey& key, const ConnectionView& view, ConsumerSlot& slot,
@@ -142,20 +149,20 @@ void Exporter::on_gap(const EventKey& key, const ConnectionView& view, ConsumerS
   if (!settle_cut(key, view, slot, i) || !put_gap(key, view, slot, i, gap)) {
     // What is missing anyhow becomes part of the cut.
     extend_cut(s, i, gap.offset, gap.length);
-    --s.more_gaps[i];
+    --s.odd.more_gaps[i];
     unlink_if_empty(slot);
     return;
   }
-  if (s.gaps[i].bytes >= kProgressGaps * sizeof gap) post_progress(key, view, slot);
+  if (s.odd.gaps[i].bytes >= kProgressGaps * sizeof gap) post_progress(key, view, slot);
 }
 
 bool Exporter::put_gap(const EventKey& key, const ConnectionView& view, std::uint32_t slot,
                        unsigned i, const Gap& gap) {
   Slot& s = slots_[slot - 1];
-  if (!has_room_for_gap(s.gaps[i])) {
+  if (!has_room_for_gap(odd_of(s).gaps[i])) {
     ExportBlock* block = wait_for_block(key, view, slot, sizeof gap * kGapsPerBlock);
     if (block == nullptr) return false;
-    add_block(s.gaps[i], block);
+    add_block(s.odd.gaps[i], block);
     gathered_ += block->capacity;
   }
   append_gap(s, i, gap);
@@ -165,18 +172,19 @@ bool Exporter::put_gap(const EventKey& key, const ConnectionView& view, std::uin
 // Preconditions: there is room.
 void Exporter::append_gap(Slot& slot, unsigned i, const Gap& gap) {
   begin_at(slot, i, gap.offset);
-  slot.next_offset[i] = gap.offset + gap.length;
-  ExportBlock* block = slot.gaps[i].last;
+  slot.odd.gap_lengths[i] += gap.length;
+  ExportBlock* block = slot.odd.gaps[i].last;
   std::memcpy(block->data() + block->used, as_bytes(gap).data(), sizeof gap);
   block->used += sizeof gap;
-  slot.gaps[i].bytes += sizeof gap;
-  ++slot.gaps_since_packet[i];
+  slot.odd.gaps[i].bytes += sizeof gap;
+  ++slot.odd.gaps_since_packet[i];
 }
 
 // Bytes or a gap of the stream that are not passed on.
 void Exporter::extend_cut(Slot& slot, unsigned i, StreamOffset offset, std::int64_t length) {
-  if (!slot.is_cutting(i)) slot.cut_begin[i] = offset;
-  slot.cut_end[i] = slot.next_offset[i] = offset + length;
+  OddPart& odd = odd_of(slot);
+  if (!odd.is_cutting(i)) odd.cut_begin[i] = offset;
+  odd.cut_end[i] = offset + length;
 }
 
 // Before anything may follow a cut in its direction; false where there is no memory to say so.
@@ -184,34 +192,39 @@ bool Exporter::settle_cut(const EventKey& key, const ConnectionView& view, std::
                           unsigned i) {
   Slot& s = slots_[slot - 1];
   if (!s.is_cutting(i)) return true;
-  const StreamOffset begin = s.cut_begin[i];
-  if (!put_gap(key, view, slot, i, Gap{begin, s.cut_end[i] - begin, GapCause::Cut})) return false;
-  s.cut_begin[i] = s.cut_end[i];
-  ++s.more_gaps[i];
+  OddPart& odd = s.odd;
+  const StreamOffset begin = odd.cut_begin[i];
+  const Gap cut{begin, odd.cut_end[i] - begin, GapCause::Cut};
+  if (!put_gap(key, view, slot, i, cut)) return false;
+  odd.cut_begin[i] = odd.cut_end[i];
+  ++odd.more_gaps[i];
   return true;
 }
 
 // The same at the connection's end, for which memory is kept.
 void Exporter::settle_cut_for_good(Slot& slot, unsigned i) {
   if (!slot.is_cutting(i)) return;
-  if (!has_room_for_gap(slot.gaps[i])) {
+  OddPart& odd = slot.odd;
+  if (!has_room_for_gap(odd.gaps[i])) {
     ExportBlock* block = memory_.take_reserved();
     FLOWLOOM_CHECK(block != nullptr); // two for each message there is
-    add_block(slot.gaps[i], block);
+    add_block(odd.gaps[i], block);
     gathered_ += block->capacity;
   }
-  append_gap(slot, i, Gap{slot.cut_begin[i], slot.cut_end[i] - slot.cut_begin[i], GapCause::Cut});
-  slot.cut_begin[i] = slot.cut_end[i];
-  ++slot.more_gaps[i];
+  append_gap(slot, i, Gap{odd.cut_begin[i], odd.cut_end[i] - odd.cut_begin[i], GapCause::Cut});
+  odd.cut_begin[i] = odd.cut_end[i];
+  ++odd.more_gaps[i];
 }
 
 // The tracker has delivered what was shed.
 void Exporter::describe_cuts(const Slot& slot, ConnectionRecord& record) {
+  if (!slot.is_odd) return;
   for (unsigned i = 0; i < 2; ++i) {
     SideRecord& side = record.sides[i];
-    side.stream_bytes -= slot.shed_bytes[i];
-    side.gap_bytes += slot.shed_bytes[i];
-    side.gap_count += static_cast<std::uint64_t>(slot.more_gaps[i] + (slot.is_cutting(i) ? 1 : 0));
+    side.stream_bytes -= slot.odd.shed_bytes[i];
+    side.gap_bytes += slot.odd.shed_bytes[i];
+    const std::int64_t open_cut = slot.is_cutting(i) ? 1 : 0;
+    side.gap_count += static_cast<std::uint64_t>(slot.odd.more_gaps[i] + open_cut);
   }
 }
 
@@ -228,7 +241,7 @@ bool Exporter::make_room(const EventKey& key, const ConnectionView& view, std::u
 
 void Exporter::on_packet(const EventKey& key, const ConnectionView& view, ConsumerSlot& slot,
                          const PacketNote& note) {
-  Slot& s = slot_of(view, slot);
+  OddPart& s = odd_of(slot_of(view, slot));
   std::size_t copied = config_.packets == PacketsWanted::Frames ? note.frame.size() : 0;
   std::uint8_t marks = note.marks;
   if (copied > memory_.capacity() / kEvidenceShare) {
@@ -255,7 +268,7 @@ void Exporter::on_packet(const EventKey& key, const ConnectionView& view, Consum
   block = fill(block, note.frame.first(copied));
   while (block->next != nullptr) block = block->next;
   s.packets.last = block;
-  s.packets.bytes += sizeof entry + copied;
+  s.packets.bytes += static_cast<std::uint32_t>(sizeof entry + copied);
   if (s.packets.bytes >= kProgressBytes) post_progress(key, view, slot);
   after_growth(key, view);
 }
@@ -263,8 +276,8 @@ void Exporter::on_packet(const EventKey& key, const ConnectionView& view, Consum
 /// Bytes of a conflict that may be kept now.
 std::size_t Exporter::evidence_room(std::uint32_t slot) const {
   if (config_.evidence == KeepEvidence::No) return 0;
-  const std::uint32_t used =
-      slot == 0 || (slot & kTicketBit) != 0 ? 0 : slots_[slot - 1].evidence_bytes;
+  const bool none = slot == 0 || (slot & kTicketBit) != 0 || !slots_[slot - 1].is_odd;
+  const std::uint32_t used = none ? 0 : slots_[slot - 1].odd.evidence_bytes;
   return std::min<std::size_t>(kEvidenceBytesMax - used, memory_.capacity() / kEvidenceShare);
 }
 
@@ -273,8 +286,11 @@ void Exporter::on_conflict(const EventKey& key, const ConnectionView& view, Cons
   const std::size_t copied = std::min(copies.held.size(), evidence_room(slot) / 2);
   const auto sender = static_cast<std::size_t>(conflict.sender);
   const Slot* known = find_slot(slot);
-  if (copied == 0 && known != nullptr && known->listed[sender] >= kListedConflictsMax) return;
-  Slot& s = slot_of(view, slot);
+  if (copied == 0 && known != nullptr && known->is_odd &&
+      known->odd.listed[sender] >= kListedConflictsMax) {
+    return;
+  }
+  OddPart& s = odd_of(slot_of(view, slot));
   const ConflictEntry entry{conflict, static_cast<std::uint32_t>(copied)};
   const std::size_t size = sizeof entry + 2 * copied;
   if (!make_room(key, view, slot, s.conflicts, size)) {
@@ -288,9 +304,11 @@ void Exporter::on_conflict(const EventKey& key, const ConnectionView& view, Cons
   block = fill(block, copies.arrived.first(copied));
   while (block->next != nullptr) block = block->next;
   s.conflicts.last = block;
-  s.conflicts.bytes += size;
+  s.conflicts.bytes += static_cast<std::uint32_t>(size);
 }
 
+// All blocks of a chain of bytes are full but the last one, so what is free follows from the sums:
+// the block's header, a line of its own, is written when it is done with.
 void Exporter::append(const EventKey& key, const ConnectionView& view, std::uint32_t slot,
                       unsigned i, StreamOffset offset, ByteView bytes) {
   Slot& s = slots_[slot - 1];
@@ -298,20 +316,19 @@ void Exporter::append(const EventKey& key, const ConnectionView& view, std::uint
   while (!bytes.empty()) {
     if (!make_data_room(key, view, slot, i, bytes.size()) || !settle_cut(key, view, slot, i)) {
       extend_cut(s, i, offset, static_cast<std::int64_t>(bytes.size()));
-      s.shed_bytes[i] += bytes.size();
+      s.odd.shed_bytes[i] += bytes.size();
       shed_.bytes += bytes.size();
       unlink_if_empty(slot);
       return;
     }
-    if (room_of(chain) == 0) continue; // it was posted meanwhile
+    const std::uint32_t left = chain.room - chain.bytes;
+    if (left == 0) continue; // it was posted meanwhile
     begin_at(s, i, offset);
-    ExportBlock* block = chain.last;
-    const std::size_t size = std::min<std::size_t>(bytes.size(), block->capacity - block->used);
-    std::memcpy(block->data() + block->used, bytes.data(), size);
-    block->used += static_cast<std::uint32_t>(size);
+    const auto size = static_cast<std::uint32_t>(std::min<std::size_t>(bytes.size(), left));
+    const std::uint32_t used = ExportMemory::block_bytes(s.last_class[i]) - left;
+    std::memcpy(chain.last->data() + used, bytes.data(), size);
     chain.bytes += size;
     offset += static_cast<StreamOffset>(size);
-    s.next_offset[i] = offset;
     bytes = bytes.subspan(size);
   }
 }
@@ -326,11 +343,13 @@ bool Exporter::mostly_gathered() const {
 bool Exporter::make_data_room(const EventKey& key, const ConnectionView& view, std::uint32_t slot,
                               unsigned i, std::size_t wanted) {
   BlockChain& chain = slots_[slot - 1].data[i];
-  if (room_of(chain) > 0) return true;
+  if (chain.room > chain.bytes) return true;
   ExportBlock* block =
       wait_for_block(key, view, slot, std::max<std::size_t>(wanted, chain.bytes));
   if (block == nullptr) return false;
+  if (chain.last != nullptr) chain.last->used = chain.last->capacity;
   add_block(chain, block);
+  slots_[slot - 1].last_class[i] = static_cast<std::uint8_t>(block->size_class);
   gathered_ += block->capacity;
   return true;
 }
@@ -396,17 +415,24 @@ Farewell Exporter::on_eviction(const ConnectionView&, ConsumerSlot& slot) {
   if (slot == 0) return Farewell::Summary;
   if (ticket_of(slot) != 0) return Farewell::Record;
   const Slot& s = slots_[slot - 1];
-  if (s.posted || s.shed_bytes[0] + s.shed_bytes[1] > 0) return Farewell::Record;
+  if (s.posted || (s.is_odd && s.odd.shed_bytes[0] + s.odd.shed_bytes[1] > 0)) {
+    return Farewell::Record;
+  }
   forget(slot);
   return Farewell::Summary;
 }
 
 void Exporter::forget(ConsumerSlot& slot) {
   Slot& s = slots_[slot - 1];
-  for (BlockChain* chain : {&s.data[0], &s.data[1], &s.gaps[0], &s.gaps[1], &s.conflicts,
-                            &s.packets}) {
-    gathered_ -= chain->room;
-    memory_.give_back(*chain);
+  const auto give_back = [this](BlockChain& chain) {
+    gathered_ -= chain.room;
+    memory_.give_back(chain);
+  };
+  for (BlockChain& chain : s.data) give_back(chain);
+  if (s.is_odd) {
+    for (BlockChain& chain : s.odd.gaps) give_back(chain);
+    give_back(s.odd.conflicts);
+    give_back(s.odd.packets);
   }
   unlink(slot);
   slots_.give_back(slot - 1);

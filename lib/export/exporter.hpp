@@ -3,6 +3,7 @@
 #pragma once
 
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 
 #include "base/slab_pool.hpp"
@@ -94,24 +95,15 @@ class Exporter final : public StreamConsumer {
   }
 
  private:
-  /// What a connection has gathered since its last message.
-  struct Slot {
-    BlockChain data[2];
+  /// What only connections with more to say than their bytes need.
+  struct OddPart {
     BlockChain gaps[2];
+    std::int64_t gap_lengths[2];   // of those in `gaps`
     BlockChain conflicts;
     BlockChain packets;
-    StreamOffset data_offset[2];
-    StreamOffset next_offset[2];
-    std::uint32_t handle;
-    std::uint32_t older;  // list of gathering slots by age, as indices plus one
-    std::uint32_t newer;
     std::uint32_t listed[2];       // conflicts by KeySide, in all messages
     std::uint32_t evidence_bytes;  // the same
     std::uint32_t gaps_since_packet[2];
-    bool gathering;       // holds bytes, gaps or conflicts, so it is in the list
-    bool posted;          // a Progress message went out
-    std::uint8_t ended;   // a bit for each direction
-    std::uint32_t ticket; // of the Bytes message that went out; 0: none
     // Of each direction, with WhenFull::Shed. A cut that may yet grow is no entry of `gaps` yet.
     StreamOffset cut_begin[2];
     StreamOffset cut_end[2];       // equal to the begin: none
@@ -119,9 +111,31 @@ class Exporter final : public StreamConsumer {
     std::int64_t more_gaps[2];     // cuts that are entries, minus gaps that cuts have swallowed
 
     [[nodiscard]] bool is_cutting(unsigned i) const { return cut_begin[i] != cut_end[i]; }
+  };
+  /// What a connection has gathered since its last message. The first line is what bytes in order
+  /// need, and none of the others is touched for them but the second, once: thousands of
+  /// connections take turns, and each line of a slot is a miss.
+  struct alignas(64) Slot {
+    BlockChain data[2];
+    std::uint32_t older;  // list of gathering slots by age, as indices plus one
+    std::uint32_t newer;
+    std::uint32_t handle;
+    std::uint8_t last_class[2];  // size class of the last block of `data`
+    std::uint8_t ended : 2;      // a bit for each direction
+    bool gathering : 1;   // holds bytes, gaps or conflicts, so it is in the list
+    bool posted : 1;      // a Progress message went out
+    bool is_odd : 1;      // `odd` is in use; it is not even zeroed before
+    // second line
+    StreamOffset data_offset[2]; // of what is gathered; where nothing is, of what comes next
+    std::uint32_t ticket;        // of the Bytes message that went out; 0: none
+    OddPart odd;
+
+    [[nodiscard]] bool is_cutting(unsigned i) const { return is_odd && odd.is_cutting(i); }
+    [[nodiscard]] bool has_gaps(unsigned i) const { return is_odd && odd.gaps[i].bytes > 0; }
     [[nodiscard]] bool is_empty() const {
-      return data[0].first == nullptr && data[1].first == nullptr && gaps[0].first == nullptr &&
-             gaps[1].first == nullptr && conflicts.first == nullptr && packets.first == nullptr;
+      if (data[0].first != nullptr || data[1].first != nullptr) return false;
+      return !is_odd || (odd.gaps[0].first == nullptr && odd.gaps[1].first == nullptr &&
+                         odd.conflicts.first == nullptr && odd.packets.first == nullptr);
     }
   };
   /// In ConsumerSlot: what follows is not a Slot, but a ticket.
@@ -132,6 +146,7 @@ class Exporter final : public StreamConsumer {
   Slot& slot_of(const ConnectionView& view, ConsumerSlot& slot);
   Slot* find_slot(ConsumerSlot slot);
   [[nodiscard]] std::uint32_t ticket_of(ConsumerSlot slot) const;
+  static OddPart& odd_of(Slot& slot);
   [[nodiscard]] static bool may_go_early(const Slot& slot);
   void post_bytes(const EventKey& key, ConsumerSlot& slot);
   static void begin_at(Slot& slot, unsigned i, StreamOffset offset);
@@ -176,7 +191,7 @@ class Exporter final : public StreamConsumer {
   WhenFull when_full_;
   const std::uint32_t messages_max_; // that there can ever be
   ExportMemory memory_;
-  SlabPool<Slot> slots_;
+  SlabPool<Slot, offsetof(Slot, odd)> slots_;
   SlabPool<std::uint32_t> tickets_;
   std::uint64_t gathered_ = 0;  // room of the blocks that slots hold
   std::uint32_t oldest_ = 0;

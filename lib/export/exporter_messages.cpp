@@ -2,6 +2,7 @@
 #include "export/exporter.hpp"
 
 #include <new>
+#include <utility>
 
 #include "base/backoff.hpp"
 #include "base/check.hpp"
@@ -10,9 +11,9 @@ namespace flowloom {
 
 namespace {
 
-/// With WhenFull::Wait so much is on its way to the writer at most: what fits a shared cache. More
+/// With WhenFull::Wait so much is on its way to the writer at most: what fits a core's cache. More
 /// would only walk through memory that nobody has touched yet, since the writer sets the pace.
-constexpr std::uint64_t kOnTheWayMax = std::uint64_t{4} << 20;
+constexpr std::uint64_t kOnTheWayMax = std::uint64_t{1} << 20;
 
 void leave_empty(StreamMessage& message) {
   for (unsigned i = 0; i < 2; ++i) {
@@ -70,20 +71,28 @@ StreamMessage* Exporter::take_message(Purpose purpose) {
 }
 
 void Exporter::move_to_message(Slot& slot, StreamMessage& message) {
+  leave_empty(message);
+  const auto move = [this](BlockChain& from, BlockChain& to) {
+    gathered_ -= from.room;
+    to = from;
+    from = BlockChain{};
+  };
   for (unsigned i = 0; i < 2; ++i) {
-    gathered_ -= slot.data[i].room + slot.gaps[i].room;
-    message.data[i] = slot.data[i];
-    message.gaps[i] = slot.gaps[i];
-    const StreamOffset next = slot.is_cutting(i) ? slot.cut_begin[i] : slot.next_offset[i];
-    message.data_offset[i] =
-        slot.data[i].bytes + slot.gaps[i].bytes > 0 ? slot.data_offset[i] : next;
-    slot.data[i] = BlockChain{};
-    slot.gaps[i] = BlockChain{};
+    BlockChain& data = slot.data[i];
+    const std::uint32_t bytes = data.bytes;
+    if (data.last != nullptr) data.last->used = data.last->capacity - (data.room - bytes);
+    const bool only_cut = bytes == 0 && !slot.has_gaps(i) && slot.is_cutting(i);
+    message.data_offset[i] = only_cut ? slot.odd.cut_begin[i] : slot.data_offset[i];
+    slot.data_offset[i] += bytes;
+    move(data, message.data[i]);
+    if (!slot.is_odd) continue;
+    slot.data_offset[i] += std::exchange(slot.odd.gap_lengths[i], 0);
+    move(slot.odd.gaps[i], message.gaps[i]);
   }
-  gathered_ -= slot.conflicts.room + slot.packets.room;
-  message.conflicts = slot.conflicts;
-  message.packets = slot.packets;
-  slot.conflicts = slot.packets = BlockChain{};
+  if (slot.is_odd) {
+    move(slot.odd.conflicts, message.conflicts);
+    move(slot.odd.packets, message.packets);
+  }
   message.first = !slot.posted;
   message.worker = config_.worker;
 }
@@ -105,20 +114,16 @@ void Exporter::post_progress(const EventKey& key, const ConnectionView& view,
 
 void Exporter::on_end(const EventKey& key, const ConnectionView&, ConsumerSlot& slot,
                       Direction d) {
-  constexpr std::uint8_t kBoth = 3;
+  constexpr unsigned kBoth = 3;
   Slot* const s = config_.early_bytes == EarlyBytes::Yes ? find_slot(slot) : nullptr;
   if (s == nullptr) return;
-  s->ended = static_cast<std::uint8_t>(s->ended | 1U << index_of(d));
+  s->ended = (s->ended | 1U << index_of(d)) & kBoth;
   if (s->ended == kBoth && may_go_early(*s)) post_bytes(key, slot);
 }
 
 // What has a story to tell beside its bytes waits for the end.
 bool Exporter::may_go_early(const Slot& slot) {
-  for (unsigned i = 0; i < 2; ++i) {
-    if (slot.gaps[i].first != nullptr || slot.is_cutting(i) || slot.shed_bytes[i] > 0) return false;
-  }
-  return !slot.posted && slot.ticket == 0 && slot.conflicts.first == nullptr &&
-         slot.packets.first == nullptr && !slot.is_empty();
+  return !slot.posted && !slot.is_odd && slot.ticket == 0 && !slot.is_empty();
 }
 
 void Exporter::post_bytes(const EventKey& key, ConsumerSlot& slot) {

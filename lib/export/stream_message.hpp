@@ -25,8 +25,8 @@ struct ExportBlock {
 struct BlockChain {
   ExportBlock* first = nullptr;
   ExportBlock* last = nullptr;
-  std::uint64_t bytes = 0;
-  std::uint64_t room = 0;  ///< capacities of the blocks together, where an exporter made it
+  std::uint32_t bytes = 0;  ///< export memory is 512 MiB at most
+  std::uint32_t room = 0;   ///< capacities of the blocks together, where an exporter made it
 };
 
 /// So many conflicts of a sender are listed, whether or not their bytes are kept.
@@ -82,14 +82,14 @@ struct StreamMessage {
   std::uint16_t worker = 0;        ///< whose pools its memory belongs to
   /// Joins Bytes and Close of a connection; the worker uses it again afterwards. 0: no Bytes.
   std::uint32_t ticket = 0;
-  Probe probe;                     ///< of a Probe message, which carries nothing else but a record
-  EvictionSummary summary;         ///< of a Summary, which carries nothing else
+  StreamOffset data_offset[2] = {0, 0};
   BlockChain data[2];
   BlockChain gaps[2];
   BlockChain conflicts;            ///< of both directions: ConflictEntry and copies, packed
   BlockChain packets;              ///< PacketEntry and frames, packed, in order of arrival
-  StreamOffset data_offset[2] = {0, 0};
   ConnectionRecord record;         ///< final in a Close message, else a snapshot
+  Probe probe;                     ///< of a Probe message, which carries nothing else but a record
+  EvictionSummary summary;         ///< of a Summary, which carries nothing else
 };
 
 }  // namespace flowloom

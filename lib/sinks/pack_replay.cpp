@@ -21,10 +21,10 @@ class NoOwner final : public MessageOwner {
 
 BlockChain PackReplay::Chain::finish() {
   BlockChain chain;
-  chain.bytes = bytes_.size() - sizeof(ExportBlock);
+  chain.bytes = static_cast<std::uint32_t>(bytes_.size() - sizeof(ExportBlock));
   if (chain.bytes == 0) return chain;
   auto* block = new (bytes_.data()) ExportBlock;
-  block->used = block->capacity = static_cast<std::uint32_t>(chain.bytes);
+  block->used = block->capacity = chain.bytes;
   chain.first = chain.last = block;
   return chain;
 }

@@ -132,7 +132,7 @@ class MessageBuilder {
 
   void append(BlockChain& chain, const void* bytes, std::size_t size) {
     const auto* from = static_cast<const std::uint8_t*>(bytes);
-    chain.bytes += size;
+    chain.bytes += static_cast<std::uint32_t>(size);
     while (size > 0) {
       if (chain.last == nullptr || chain.last->used == chain.last->capacity) add_block(chain);
       const auto count = std::min<std::size_t>(size, chain.last->capacity - chain.last->used);

@@ -212,7 +212,8 @@ def check_held_bytes(checks, flowloom, folder):
         checks.equal((0, True), (status, balances(stats(out))), f"--memory {memory}")
         peaks.append(peak)
     print(f"peak memory with --memory 2M and 1G: {peaks[0]:.0f} and {peaks[1]:.0f} MiB")
-    checks.that(peaks[0] + 30 < peaks[1], f"--memory bounds what is held: {peaks} MiB")
+    held = 399 * 39 * 1400 >> 20  # what waits behind the holes; on its way to the writer is little
+    checks.that(peaks[0] + held < peaks[1], f"--memory bounds what is held: {peaks} MiB")
 
 
 def main():
