@@ -3,7 +3,7 @@
 
 #include "sinks/chain_reader.hpp"
 
-#include <fmt/format.h>
+#include <fmt/compile.h>
 
 #include <algorithm>
 #include <iterator>
@@ -53,7 +53,7 @@ void LinesSink::write_line(const ConnectionRecord& record) {
   const auto& [originator, responder] = record.sides;
   const IpFamily family = family_of(record);
   text_.clear();
-  fmt::format_to(std::back_inserter(text_), "[+] {} - {} (CTS: {}B | STC: {}B)",
+  fmt::format_to(std::back_inserter(text_), FMT_COMPILE("[+] {} - {} (CTS: {}B | STC: {}B)"),
                  format_endpoint(originator.endpoint, family).view(),
                  format_endpoint(responder.endpoint, family).view(), originator.stream_bytes,
                  responder.stream_bytes);

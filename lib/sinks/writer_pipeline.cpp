@@ -5,12 +5,34 @@
 #include "sinks/flows_sink.hpp"
 
 #include <algorithm>
+#include <cstddef>
 
 namespace flowloom {
 namespace {
 
 /// Messages are given back in runs of this many, so that workers get memory early.
 constexpr std::size_t kGiveBackRun = 32;
+/// Messages and their bytes come from another core: they are asked for so many messages ahead.
+constexpr std::size_t kLookAhead = 3;
+
+/// The header of a message further on, and what the next one points to, whose header is there.
+void look_ahead(std::span<StreamMessage* const> messages, std::size_t now) {
+  constexpr std::size_t kLine = 64;
+  if (now + kLookAhead < messages.size()) {
+    const auto* header = reinterpret_cast<const char*>(messages[now + kLookAhead]);
+    for (std::size_t at = 0; at < offsetof(StreamMessage, record); at += kLine) {
+      __builtin_prefetch(header + at);
+    }
+  }
+  if (now + 1 >= messages.size()) return;
+  const StreamMessage& next = *messages[now + 1];
+  for (const BlockChain& chain : next.data) {
+    if (chain.first != nullptr) __builtin_prefetch(chain.first);
+  }
+  if (next.kind != StreamMessage::Kind::Close) return;
+  const auto* record = reinterpret_cast<const char*>(&next.record);
+  for (std::size_t at = 0; at < sizeof next.record; at += kLine) __builtin_prefetch(record + at);
+}
 
 }  // namespace
 
@@ -47,8 +69,9 @@ void WriterPipeline::deliver(std::span<StreamMessage* const> messages, MessageOw
                              const std::array<Sha256Text, 2>* digests) {
   while (!messages.empty()) {
     const auto run = messages.first(std::min(messages.size(), kGiveBackRun));
-    for (const StreamMessage* message : run) {
-      deliver_one(*message, digests);
+    for (std::size_t i = 0; i < run.size(); ++i) {
+      look_ahead(messages, i);
+      deliver_one(*run[i], digests);
       if (digests != nullptr) ++digests;
     }
     owner.give_back(run);
