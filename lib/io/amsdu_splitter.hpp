@@ -19,6 +19,9 @@ class AmsduSplitter final : public PacketSource {
 
   SourceState receive(Burst& burst) override;
   std::optional<Timestamp> idle_clock() override { return inner_.idle_clock(); }
+  ByteView keep_released(std::uint64_t packets, FrameKeeper& keeper) override {
+    return inner_.keep_released(packets, keeper);
+  }
   void release(Burst& burst) override;
   [[nodiscard]] SourceStats stats() const override { return inner_.stats(); }
 

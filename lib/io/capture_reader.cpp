@@ -107,7 +107,7 @@ bool CaptureReader::make_room(std::uint64_t last_number) {
   const std::size_t fresh = std::max(pool_.chunk_bytes(), missing);
   Chunk* next = pool_.acquire(lead + fresh);
   if (next == nullptr) return false;
-  auto* base = reinterpret_cast<std::uint8_t*>(next->memory.data());
+  std::uint8_t* const base = next->data;
   if (rest != 0) std::memcpy(base + lead - rest, position_, rest);
   if (looking_ahead_ && kept_ == nullptr && chunk_ != nullptr) {
     kept_ = chunk_; // as if another reader held it, so that no state waits for itself

@@ -48,6 +48,9 @@ class CaptureSource final : public PacketSource {
 
   /// Releases every packet up to the number of the burst's last one.
   void release(Burst& burst) override;
+  ByteView keep_released(std::uint64_t packets, FrameKeeper& keeper) override {
+    return pool_.keep_released(packets, keeper);
+  }
 
   [[nodiscard]] SourceStats stats() const override;
 

@@ -7,13 +7,18 @@
 #include <memory>
 #include <vector>
 
+#include "base/bytes.hpp"
 #include "base/memory.hpp"
+#include "io/packet_source.hpp"
 
 namespace flowloom {
 
 /// A piece of memory that a capture is read into.
 struct Chunk {
-  ReservedMemory memory;
+  std::uint8_t* data = nullptr;
+  std::size_t bytes = 0;
+  std::uint8_t* slot = nullptr;   ///< its part of the pool's memory, if it has one
+  ReservedMemory own;             ///< where it has none, or needs more
   std::uint64_t last_number = 0;  ///< last packet that may lie in it, once retired
   Chunk* next = nullptr;          ///< in the list of free or of retired chunks
 };
@@ -37,6 +42,10 @@ class ChunkPool {
   /// All packets up to `last_number` are done with.
   void release(std::uint64_t last_number);
 
+  /// As PacketSource says it. Chunks whose packets were released are used again as late as that,
+  /// or when there is no other, the oldest first.
+  ByteView keep_released(std::uint64_t packets, FrameKeeper& keeper);
+
   void join() { ++readers_; }
   void leave() { --readers_; }
 
@@ -44,12 +53,20 @@ class ChunkPool {
   [[nodiscard]] std::size_t allocated() const { return chunks_.size(); }
 
  private:
+  [[nodiscard]] std::size_t slot_bytes() const;
+  bool add_chunk();
+  bool free_kept_chunk();
+  void free_oldest();
+  void make_room_for(Chunk& chunk, std::size_t bytes);
   void make_free(Chunk* chunk);
 
   std::size_t chunk_bytes_;
   std::size_t in_hand_;  // chunks beside those that readers hold
   std::size_t readers_ = 0;
   std::uint64_t released_ = 0;
+  std::uint64_t kept_packets_ = 0;
+  FrameKeeper* keeper_ = nullptr;
+  ReservedMemory slots_;  // of the first chunks, one each
   std::vector<std::unique_ptr<Chunk>> chunks_;
   Chunk* free_ = nullptr;
   Chunk* retired_first_ = nullptr;

@@ -59,6 +59,9 @@ class LimitedSource final : public PacketSource {
   SourceState receive(Burst& burst) override;
   std::optional<Timestamp> idle_clock() override { return inner_.idle_clock(); }
   void release(Burst& burst) override { inner_.release(burst); }
+  ByteView keep_released(std::uint64_t packets, FrameKeeper& keeper) override {
+    return inner_.keep_released(packets, keeper);
+  }
   [[nodiscard]] SourceStats stats() const override { return inner_.stats(); }
 
  private:

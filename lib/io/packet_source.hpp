@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "base/bytes.hpp"
 #include "net/packet.hpp"
 
 namespace flowloom {
@@ -38,6 +39,15 @@ struct SourceStats {
   }
 };
 
+/// Who reads frames after their release; see PacketSource::keep_released().
+class FrameKeeper {
+ public:
+  virtual ~FrameKeeper() = default;
+
+  /// `memory` is about to be used again.
+  virtual void before_reuse(ByteView memory) = 0;
+};
+
 /// Hands over frames in bursts. The frames of a burst stay valid until release(); bursts are
 /// released in the order in which they were received. The virtual call is once per burst.
 class PacketSource {
@@ -56,6 +66,14 @@ class PacketSource {
 
   /// Gives the frames of a received burst back.
   virtual void release(Burst& burst) = 0;
+
+  /// Frames that lie in the memory returned can be read until `packets` more have been released, or
+  /// until `keeper` was told otherwise, by a call from receive(). Empty: a source without such.
+  virtual ByteView keep_released(std::uint64_t packets, FrameKeeper& keeper) {
+    static_cast<void>(packets);
+    static_cast<void>(keeper);
+    return {};
+  }
 
   [[nodiscard]] virtual SourceStats stats() const = 0;
 };

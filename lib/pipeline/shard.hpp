@@ -67,6 +67,10 @@ class Shard {
   /// Lets packet time pass without a packet: fires what is due before or at `clock`.
   void advance_clock(Timestamp clock);
 
+  /// See DeliveredLog.
+  void keep_delivered_in(ByteView memory) { memory_.delivered.keep_in(memory); }
+  void save_delivered(ByteView part) { memory_.delivered.save(part); }
+
   /// End of input: every connection ends, in the order of its deadline.
   void finish();
 

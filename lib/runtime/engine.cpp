@@ -36,7 +36,7 @@ void take_out(const ShedCounts& shed, Ledger& ledger) {
 }  // namespace
 
 /// All that belongs to one worker. worker: rw, others: as Exporter and ReportBox say.
-struct Engine::Worker {
+struct Engine::Worker final : FrameKeeper {
   Worker(const EngineSettings& settings, unsigned index)
       : exporter(settings.output == Export::None ? nullptr : make_exporter(settings, index)),
         shard(share_of(settings.shard, settings.workers), consumer()) {}
@@ -62,6 +62,11 @@ struct Engine::Worker {
     shard.finish();
     if (exporter != nullptr) exporter->finish();
   }
+  /// What was delivered need not be copied to be remembered, where frames stay.
+  void keep_frames_of(PacketSource& source) {
+    shard.keep_delivered_in(source.keep_released(kComparablePackets, *this));
+  }
+  void before_reuse(ByteView memory) override { shard.save_delivered(memory); }
   /// The clock has come so far without packets.
   void pass_time(Timestamp clock) {
     shard.advance_clock(clock);
@@ -244,6 +249,7 @@ void Engine::gather(RunStatus& status) {
 
 void Engine::run_to_completion(unsigned index) {
   Worker& worker = *workers_[index];
+  worker.keep_frames_of(*sources_[index]);
   BurstPair bursts;
   const auto complete_one = [&](Burst& burst) { complete(burst, index); };
   Backoff backoff(settings_.longest_sleep);

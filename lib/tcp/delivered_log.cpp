@@ -2,6 +2,8 @@
 
 #include <array>
 
+#include "base/check.hpp"
+
 namespace flowloom {
 
 DeliveredLog::DeliveredLog()
@@ -30,6 +32,30 @@ void DeliveredLog::next_block() {
   room_ = kBlockBytes;
 }
 
+void DeliveredLog::keep_in(ByteView memory) {
+  FLOWLOOM_CHECK(count_ == 0 && memory.size() < kKept);
+  kept_ = memory.data();
+  kept_bytes_ = memory.size();
+}
+
+// Memory is mostly used again in the order of its packets: then what was saved is not looked at
+// again.
+void DeliveredLog::save(ByteView part) {
+  const auto begin = static_cast<std::size_t>(part.data() - kept_);
+  if (begin >= kept_bytes_) return;
+  saved_ = std::max(saved_, count_ - std::min<std::uint64_t>(count_, kEntries));
+  for (std::uint64_t i = saved_; i < count_; ++i) {
+    Entry& entry = entries_[i % kEntries];
+    if (is_kept_yet(entry) && (entry.at & ~kKept) - begin < part.size()) {
+      if (room_ < entry.size) next_block();
+      const ByteView bytes{bytes_of(entry), entry.size};
+      entry.at = at_;
+      copy(bytes);
+    }
+    if (saved_ == i && !is_kept_yet(entry)) ++saved_;
+  }
+}
+
 // Pieces that follow each other become one, so that a hole which was filled counts once.
 void DeliveredLog::add_piece(Head& head, std::uint32_t owner, StreamOffset offset,
                              ByteView bytes) {
@@ -40,10 +66,8 @@ void DeliveredLog::add_piece(Head& head, std::uint32_t owner, StreamOffset offse
                        head == static_cast<Head>(count_) && last.owner == owner &&
                        last.offset + last.size == offset;
   if (follows) {
-    std::memcpy(data() + at_, bytes.data(), size);
+    copy(bytes.first(size));
     last.size += size;
-    at_ += size;
-    room_ -= size;
   } else if (pieces_left_ > 0) {
     append(head, owner, decision_, offset, bytes.first(size));
     --pieces_left_;
@@ -75,7 +99,7 @@ std::span<const DeliveredLog::Piece> DeliveredLog::pieces_of(const Repetition& r
     const StreamOffset to = std::min<StreamOffset>(entry->offset + entry->size, end);
     if (entry->offset + entry->size <= repeated.begin) break;
     if (from < to) {
-      const std::uint8_t* const bytes = data() + entry->at + (from - entry->offset);
+      const std::uint8_t* const bytes = bytes_of(*entry) + (from - entry->offset);
       out[--first] = {from, {bytes, static_cast<std::size_t>(to - from)}};
     }
     head = entry->previous;

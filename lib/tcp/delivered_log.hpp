@@ -5,7 +5,8 @@
 // piece is still comparable depends on the numbers of packets only, never on what else the shard
 // does: so it is the same for any number of workers. Blocks are used again when all in them is too
 // old, and as many are there as the most that can be comparable needs
-// (docs/decisions/0014-repetitions.md).
+// (docs/decisions/0014-repetitions.md). Bytes that stay where they are for that long are not
+// copied.
 #pragma once
 
 #include <algorithm>
@@ -35,6 +36,12 @@ class DeliveredLog {
 
   DeliveredLog();
 
+  /// Bytes that lie in `memory` stay as they are for as long as they are comparable, unless save()
+  /// was called. Preconditions: nothing was added.
+  void keep_in(ByteView memory);
+  /// `part` of that memory is about to lose its bytes.
+  void save(ByteView part);
+
   /// Remembers what one packet delivered. `owner` names the direction among those of the shard.
   /// Preconditions: the numbers of packets never decrease.
   void add(Head& head, std::uint32_t owner, std::uint64_t number, StreamOffset offset,
@@ -42,7 +49,12 @@ class DeliveredLog {
     const auto size =
         static_cast<std::uint32_t>(std::min<std::size_t>(bytes.size(), kRememberedBytes));
     newest_number_ = number;
-    append(head, owner, number, offset, bytes.first(size));
+    const auto at = static_cast<std::size_t>(bytes.data() - kept_);
+    if (at < kept_bytes_) {
+      note(head, Entry{offset, number, kKept | static_cast<std::uint32_t>(at), size, owner, head});
+    } else {
+      append(head, owner, number, offset, bytes.first(size));
+    }
   }
 
   /// A decision that may deliver several pieces: add_piece() remembers them as far as they go.
@@ -83,7 +95,7 @@ class DeliveredLog {
   struct Entry {
     StreamOffset offset;
     std::uint64_t number;
-    std::uint32_t at;  // in memory_
+    std::uint32_t at;  // in memory_; with kKept behind kept_
     std::uint32_t size;
     std::uint32_t owner;
     Head previous;
@@ -102,17 +114,29 @@ class DeliveredLog {
     ByteView bytes;
   };
 
+  void note(Head& head, const Entry& entry) {
+    entries_[count_ % kEntries] = entry;
+    head = static_cast<Head>(++count_);
+  }
   void append(Head& head, std::uint32_t owner, std::uint64_t number, StreamOffset offset,
               ByteView bytes) {
     const auto size = static_cast<std::uint32_t>(bytes.size());
     if (room_ < size) [[unlikely]] next_block();
-    entries_[count_ % kEntries] = Entry{offset, number, at_, size, owner, head};
-    head = static_cast<Head>(++count_);
-    std::memcpy(data() + at_, bytes.data(), size);
-    at_ += size;
-    room_ -= size;
+    note(head, Entry{offset, number, at_, size, owner, head});
+    copy(bytes);
+  }
+  void copy(ByteView bytes) {
+    std::memcpy(data() + at_, bytes.data(), bytes.size());
+    at_ += static_cast<std::uint32_t>(bytes.size());
+    room_ -= static_cast<std::uint32_t>(bytes.size());
   }
   void next_block();
+  [[nodiscard]] bool is_kept_yet(const Entry& entry) const {
+    return (entry.at & kKept) != 0 && entry.number + kComparablePackets > newest_number_;
+  }
+  [[nodiscard]] const std::uint8_t* bytes_of(const Entry& entry) const {
+    return (entry.at & kKept) != 0 ? kept_ + (entry.at & ~kKept) : data() + entry.at;
+  }
   [[nodiscard]] const Entry* find(Head head, std::uint32_t owner) const;
   std::span<const Piece> pieces_of(const Repetition& repeated, std::span<Piece> out) const;
   std::uint64_t compare_run(std::span<const Piece> run, const Repetition& repeated,
@@ -121,10 +145,16 @@ class DeliveredLog {
     return reinterpret_cast<std::uint8_t*>(memory_.data());
   }
 
+  static constexpr std::uint32_t kKept = 0x80000000;
+  static_assert(std::uint64_t{kBlocks} * kBlockBytes < kKept);
+
   ReservedArray<Entry> entries_;
   ReservedMemory memory_;
   ReservedArray<Block> blocks_;
   ReservedArray<std::uint8_t> scratch_;  // pieces of one repetition, put together
+  const std::uint8_t* kept_ = nullptr;
+  std::size_t kept_bytes_ = 0;
+  std::uint64_t saved_ = 0;              // so many entries from the first on need no save()
   std::uint64_t count_ = 0;              // entries ever made; a Head is its low half
   std::uint32_t at_ = 0;
   std::uint32_t room_ = 0;               // left in the block

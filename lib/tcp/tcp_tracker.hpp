@@ -104,7 +104,8 @@ class TcpTracker {
   enum class Ways : std::uint8_t { All, NoUsual };
   /// Takes in one segment that `d`'s sender sent.
   template <Ways kWays = Ways::All>
-  void on_segment(Connection& c, const Segment& s, Direction d, Handler& out) {
+  [[gnu::always_inline]]
+  inline void on_segment(Connection& c, const Segment& s, Direction d, Handler& out) {
     HalfConnection& talker = *kept(&c.half[index_of(d)]);
     HalfConnection& listener = *kept(&c.half[index_of(reverse(d))]);
     talker.count_packet(s.ip_bytes, s.length);

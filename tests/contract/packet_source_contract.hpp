@@ -34,6 +34,49 @@ inline std::vector<ContractFrame> contract_frames(std::size_t count) {
   return frames;
 }
 
+/// The frames of the latest packets that were released and may be read yet, against what they were.
+class KeptFrames final : public FrameKeeper {
+ public:
+  static constexpr std::uint64_t kPackets = 50;
+
+  explicit KeptFrames(PacketSource& source) : memory_(source.keep_released(kPackets, *this)) {}
+
+  void released(const Burst& burst) {
+    for (std::uint32_t i = 0; i < burst.size; ++i) {
+      const Packet& packet = burst.packets[i];
+      if (!contains(memory_, packet.frame)) continue;
+      kept_.push_back({{packet.frame, packet.captured},
+                       {packet.frame, packet.frame + packet.captured}});
+      ++seen_;
+    }
+    while (kept_.size() > kPackets) kept_.pop_front();
+  }
+  void before_reuse(ByteView memory) override {
+    ++reuses_;
+    std::erase_if(kept_, [&](const Kept& kept) { return contains(memory, kept.frame.data()); });
+  }
+  void expect_intact() const {
+    for (const Kept& kept : kept_) {
+      ASSERT_TRUE(std::equal(kept.bytes.begin(), kept.bytes.end(), kept.frame.begin()));
+    }
+  }
+  [[nodiscard]] std::uint64_t seen() const { return seen_; }
+  [[nodiscard]] std::uint64_t reuses() const { return reuses_; }
+
+ private:
+  struct Kept {
+    ByteView frame;
+    std::vector<std::uint8_t> bytes;
+  };
+  static bool contains(ByteView memory, const std::uint8_t* at) {
+    return at >= memory.data() && at < memory.data() + memory.size();
+  }
+  ByteView memory_;
+  std::deque<Kept> kept_;
+  std::uint64_t seen_ = 0;
+  std::uint64_t reuses_ = 0;
+};
+
 template <class Maker>
 class PacketSourceContract : public testing::Test {
  protected:
@@ -134,6 +177,24 @@ TYPED_TEST_P(PacketSourceContract, FramesStayUntilTheirBurstIsReleased) {
   EXPECT_EQ(packets, frames.size());
 }
 
+// Where a source keeps frames beyond their release.
+TYPED_TEST_P(PacketSourceContract, KeepsReleasedFramesForSoManyPackets) {
+  const auto frames = contract_frames(this->kFrames);
+  const auto source = TypeParam::make(frames);
+  KeptFrames kept(*source);
+  Burst burst;
+  std::uint64_t packets = 0;
+  while (this->receive(*source, burst) == SourceState::Packets) {
+    this->expect_frames_intact(burst, frames);
+    kept.expect_intact();
+    packets += burst.size;
+    source->release(burst);
+    kept.released(burst);
+  }
+  kept.expect_intact();
+  EXPECT_EQ(packets, frames.size());
+}
+
 TYPED_TEST_P(PacketSourceContract, EndStaysEnd) {
   const auto source = TypeParam::make(contract_frames(3));
   Burst burst;
@@ -149,7 +210,7 @@ TYPED_TEST_P(PacketSourceContract, NothingIsTheEnd) {
 }
 
 REGISTER_TYPED_TEST_SUITE_P(PacketSourceContract, HandsOverEveryFrameOnceAsRecorded,
-                            HonoursTheBurstLimit, FramesStayUntilTheirBurstIsReleased, EndStaysEnd,
-                            NothingIsTheEnd);
+                            HonoursTheBurstLimit, FramesStayUntilTheirBurstIsReleased,
+                            KeepsReleasedFramesForSoManyPackets, EndStaysEnd, NothingIsTheEnd);
 
 }  // namespace flowloom

@@ -76,6 +76,26 @@ struct FromLimited {
   }
 };
 
+// So little memory that chunks are used again before their time, and so much that none is.
+TEST(KeptFrames, AreOfFilesAndAreGivenUpOnlyWhereMemoryIsShort) {
+  const auto frames = contract_frames(2000);
+  for (const std::size_t chunks : {std::size_t{4}, std::size_t{64}}) {
+    PcapBuilder file;
+    for (const auto& frame : frames) file.add(record_of(frame));
+    const std::string path = folder().write("kept.pcap", file.bytes());
+    CaptureSource source({path}, {.chunk_bytes = 1000, .chunks = chunks});
+    KeptFrames kept(source);
+    Burst burst;
+    while (source.receive(burst) == SourceState::Packets) {
+      kept.expect_intact();
+      source.release(burst);
+      kept.released(burst);
+    }
+    EXPECT_EQ(kept.seen(), frames.size());
+    EXPECT_EQ(kept.reuses() > 0, chunks == 4) << kept.reuses();
+  }
+}
+
 using Sources = testing::Types<FromMemory, FromLimited, FromOneFile, FromManyFiles>;
 INSTANTIATE_TYPED_TEST_SUITE_P(Io, PacketSourceContract, Sources);
 
