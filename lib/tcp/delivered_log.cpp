@@ -60,7 +60,8 @@ void DeliveredLog::save(ByteView part) {
 void DeliveredLog::add_piece(Head& head, std::uint32_t owner, StreamOffset offset,
                              ByteView bytes) {
   const auto size = static_cast<std::uint32_t>(std::min<std::size_t>(bytes.size(), bytes_left_));
-  if (size == 0) return;
+  const bool comparable = decision_ + kComparablePackets > newest_number_;
+  if (size == 0 || !comparable) return;
   Entry& last = entries_[(count_ - 1) % kEntries];
   const bool follows = count_ > 0 && pieces_left_ < kPiecesPerDecision && room_ >= size &&
                        head == static_cast<Head>(count_) && last.owner == owner &&

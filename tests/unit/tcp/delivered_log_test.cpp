@@ -154,6 +154,25 @@ TEST_F(DeliveredLogTest, HasRoomForWhatItPromises) {
   }
 }
 
+// Thousands of graces may end at once, of connections that were silent for long.
+TEST_F(DeliveredLogTest, WhatNobodyMayAskForTakesNoRoom) {
+  const std::string piece(kRememberedBytes, 'x');
+  std::vector<DeliveredLog::Head> heads(kComparablePackets);
+  const std::uint64_t last = 2 * kComparablePackets;
+  for (std::uint64_t number = 1; number <= last; ++number) {
+    log_->add(heads[number % heads.size()], 1, number, 0, view(piece));
+  }
+  for (std::uint64_t silent = 0; silent < 10 * kComparablePackets; ++silent) {
+    DeliveredLog::Head of_another = 0;
+    log_->begin_decision(last - kComparablePackets);
+    log_->add_piece(of_another, 2, 0, view(piece));
+  }
+  for (std::uint64_t number = last - kComparablePackets + 1; number <= last; ++number) {
+    head_ = heads[number % heads.size()];
+    ASSERT_EQ(compare(0, "y", last).size(), 1U) << number;
+  }
+}
+
 /// Where a source has its frames: parts that are used again in turn, once the log was asked to
 /// save what it needs of them.
 class FrameMemory {
