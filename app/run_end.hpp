@@ -1,5 +1,6 @@
-// The end of a run that was asked for, where an output takes nothing any more: it gets a bounded
-// time, and what it has not taken then is lost and counted.
+// The end of a run that was asked for, or of a live one that has captured all it was to, where an
+// output takes nothing any more: it gets a bounded time, and what it has not taken then is lost and
+// counted.
 #pragma once
 
 #include "host/nudges.hpp"
@@ -14,8 +15,8 @@ class RunEnd {
   /// may be nullptr.
   explicit RunEnd(SinkWriter* writer) : writer_(writer) {}
 
-  /// Several times a second from when the end was asked for. Ends the process where the kernel
-  /// does not let the writers go.
+  /// Several times a second from when the end was asked for, or the input is over. Ends the
+  /// process where the kernel does not let the writers go.
   void hasten();
 
  private:

@@ -143,9 +143,11 @@ ExitStatus Session::run(std::vector<PacketSource*> sources, Launcher& launcher,
   constexpr std::chrono::milliseconds kTick{100};
   engine.run(confined ? *confined : launcher, kTick, [&](const RunStatus& status) {
     observers.look(status, extent());
-    if (interrupts() == 0 && !observers.terminal_is_gone()) return;
-    stop_ ? stop_() : engine.stop();
-    end.hasten();
+    const bool is_asked = interrupts() > 0 || observers.terminal_is_gone();
+    if (is_asked) stop_ ? stop_() : engine.stop();
+    // A run that ends by itself has nobody at hand who would interrupt it: --duration, --packets.
+    const bool is_over = status.input == InputState::Over && settings_.when_full == WhenFull::Shed;
+    if (is_asked || is_over) end.hasten();
   });
   LedgerSnapshot ledger = final_ledger(engine, sources);
   observers.finish(ledger);

@@ -161,6 +161,7 @@ void Engine::end_input(Receiver& receiver) {
   receiver.front.finish();
   receiver.ledger.datagrams = receiver.front.datagrams();
   if (receiver.front.reached_limit()) receiver.ledger.reached(Limit::Datagrams);
+  inputs_over_.fetch_add(1, std::memory_order_relaxed);
 }
 
 // The back half for a burst that was prepared, then its frames go back.
@@ -233,6 +234,9 @@ void Engine::gather(RunStatus& status) {
   status.ledger = Ledger{};
   status.source = SourceStats{};
   status.shed = ShedCounts{};
+  if (inputs_over_.load(std::memory_order_relaxed) == sources_.size()) {
+    status.input = InputState::Over;
+  }
   for (std::size_t i = 0; i < status.threads.size(); ++i) {
     auto& box = i < receivers ? receivers_[i]->box : workers_[i - receivers]->box;
     ThreadStatus& thread = status.threads[i];

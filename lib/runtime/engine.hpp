@@ -130,7 +130,7 @@ class Engine {
   void mark(Burst& burst, unsigned source) const;
   void prepare(Burst& burst, unsigned source);
   void complete(Burst& burst, unsigned index);
-  static void end_input(Receiver& receiver);
+  void end_input(Receiver& receiver);
   void tell_worker(Worker& worker, unsigned index);
   void tell_receiver(unsigned index);
   void gather(RunStatus& status);
@@ -146,6 +146,7 @@ class Engine {
   std::vector<std::unique_ptr<HandOverWorker>> handing_;  ///< parallel to workers_
   std::atomic<bool> stop_{false};
   std::atomic<unsigned> running_{0};
+  std::atomic<std::size_t> inputs_over_{0};
 };
 
 }  // namespace flowloom

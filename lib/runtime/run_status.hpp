@@ -106,9 +106,13 @@ struct ThreadStatus {
   std::chrono::steady_clock::time_point answered;  ///< when it was last seen alive
 };
 
+/// Whether packets may still come.
+enum class InputState : std::uint8_t { Open, Over };
+
 /// The last answers of all threads, and their sums.
 struct RunStatus {
   std::vector<ThreadStatus> threads;
+  InputState input = InputState::Open;  ///< of all sources together
   Ledger ledger;
   SourceStats source;
   ShedCounts shed;

@@ -9,7 +9,8 @@
 
 namespace flowloom {
 
-/// After the first Ctrl-C an output that takes nothing for so long has failed.
+/// After the first Ctrl-C, or the end of a live input, an output that takes nothing for so long has
+/// failed.
 inline constexpr std::chrono::seconds kEndPatience{5};
 /// And where no writer moves for so long, the kernel does not even let itself be interrupted (a
 /// server of files that is gone). Longer than any pause of a writer that waits for a server.

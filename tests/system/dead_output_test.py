@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
 """Ctrl-C while standard output is a pipe that nobody will ever read: of flowloom live and of read,
-and where their messages go to that pipe as well. The run ends all the same.
+and where their messages go to that pipe as well. The run ends all the same; a live one also by
+itself, when it has captured as long or as much as it was to.
 
 usage: dead_output_test.py FLOWLOOM
 """
+import contextlib
 import os
 import pathlib
 import signal
@@ -11,11 +13,13 @@ import subprocess
 import sys
 import time
 
-from live_pressure_test import MANY, PORT, offline_capture, start, start_reading, take_all
-from live_support import PATIENCE, Link, enter_namespaces, serve
+from live_pressure_test import (MANY, PORT, offline_capture, start, start_reading, take_all,
+                                talk)
+from live_support import PATIENCE, Link, Live, enter_namespaces, serve
 from support import Checks, balances, records, scratch, stats
 
 STORED = 800  # connections of a capture: more records than buffer and pipe hold
+UNATTENDED = 20  # connections, where the pipe is full before the first
 
 
 def check_dead(checks, flowloom, link, folder):
@@ -43,6 +47,52 @@ def check_dead(checks, flowloom, link, folder):
     checks.equal(MANY + 1, len(records(outs[0])), "dead: all connections have their record")
 
 
+def full_pipe():
+    """(one end that nobody reads, one that takes nothing)."""
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    with contextlib.suppress(BlockingIOError):
+        while os.write(writing, bytes(1)):
+            os.write(writing, bytes(4096))
+    os.set_blocking(writing, True)
+    return reading, writing
+
+
+def check_unattended(checks, flowloom, link, folder):
+    """--duration and --packets: nobody is there who would press Ctrl-C. On an interface of the
+    kernel by one thread and by several, and on a port of DPDK."""
+    pipe = full_pipe()
+    runs = []
+    for name, options in (("seconds", ["--duration", "2"]),
+                          ("seconds2", ["--duration", "2", "--workers", "2"]),
+                          ("packets", ["--packets", str(UNATTENDED * 6)]),
+                          ("port", ["--duration", "2", "--workers", "1"])):
+        interface = "net_af_packet0,iface=link0" if name == "port" else "link0"
+        out = f"{folder}/{name}"
+        runs.append((out, Live(flowloom, out, "--json", "--max-flows", "5000", "--memory", "8M",
+                               "-v", "--closed-timeout", "0.1", *options, interfaces=[interface],
+                               stdout=pipe[1])))
+    for out, live in runs:
+        while "reserved" not in (line := live.process.stderr.readline()):
+            checks.that(line, f"{out}: it starts")
+    begin = time.monotonic()
+    talk(link, 0, UNATTENDED, 10)
+    for out, live in runs:
+        checks.equal(4, live.process.wait(PATIENCE), f"{out}: the status")
+        err = live.process.stderr.read()
+        checks.that("the writer stdout failed: it took nothing for" in err, f"{out}: {err}")
+        ledger, found = stats(out), records(out)
+        checks.that(balances(ledger) and found, f"{out}: the ledger, {len(found)} records")
+        checks.equal(ledger["connections"]["created"], len(found), f"{out}: records")
+        stdout = ledger["writers"]["stdout"]
+        checks.equal((0, len(found)), (stdout["records"], stdout["dropped"]), f"{out}: lines")
+        checks.equal(0, ledger["writers"]["flows"]["dropped"], f"{out}: flows")
+    # As long as is captured, what an output may stand still, and what a busy machine takes.
+    checks.that(time.monotonic() - begin < 2 + 5 + 8, "unattended runs end soon")
+    for end in pipe:
+        os.close(end)
+
+
 def check_dead_folder(checks, out, lines):
     """Of a run whose standard output took nothing more: whole but for that, and it balances."""
     ledger, found = stats(out), records(out)
@@ -66,6 +116,7 @@ def main():
     with scratch() as folder, Link() as link:
         serve(PORT, take_all)
         check_dead(checks, flowloom, link, folder)
+        check_unattended(checks, flowloom, link, folder)
     checks.finish()
 
 
