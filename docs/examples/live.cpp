@@ -1,5 +1,5 @@
 // Live: listens to an interface until it is interrupted (Ctrl-C), or until a number of connections
-// has closed, and says who talked to whom.
+// has closed, and says who talked to whom, and how that ended.
 //
 // usage: live INTERFACE [CONNECTIONS]
 #include <flowloom/extractor.hpp>
@@ -32,9 +32,14 @@ int main(int argc, char** argv) try {
     if (event->kind == flowloom::EventKind::Data) {
       std::printf("%s: %zu bytes\n", stream.end_point(event->from).text().c_str(),
                   event->data.size());
+    } else if (event->kind == flowloom::EventKind::Closed) {
+      std::printf("%s - %s: %s\n", stream.end_point(flowloom::Side::Originator).text().c_str(),
+                  stream.end_point(flowloom::Side::Responder).text().c_str(),
+                  std::string(flowloom::name_of(event->end_reason)).c_str());
     } else if (event->kind == flowloom::EventKind::Ended && --wanted == 0) {
       extractor.interrupt();
     }
+    std::fflush(stdout);
   }
   const flowloom::Statistics statistics = extractor.statistics();
   std::fprintf(stderr, "%llu packets, %llu missed\n",

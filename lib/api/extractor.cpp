@@ -78,6 +78,10 @@ struct __attribute__((visibility("hidden"))) Extractor::Impl {
     return *run;
   }
 
+  /// The kernel hands packets over in blocks, so that nobody sees a millisecond.
+  [[nodiscard]] std::chrono::nanoseconds longest_sleep() const {
+    return kernel ? Backoff::kLongSleep : Backoff::kShortSleep;
+  }
   SourceState step();
   void end_input();
   void take_in_frames(std::span<const CapturedFrame> frames);
@@ -161,13 +165,13 @@ void Extractor::Impl::take_in_all() {
   if (options.workers > 1) {
     const Flag flag(working);
     const ParallelRun parallel{settings, options.workers, filter ? &*filter : nullptr,
-                               scans.get(), interrupted};
+                               scans.get(), kernel.get(), longest_sleep(), interrupted};
     final_ledger = parallel.run(*packets, streams, outlet);
     finished = true;
     outlet.rethrow();
     return;
   }
-  Backoff backoff;
+  Backoff backoff(longest_sleep());
   for (SourceState state = step(); state != SourceState::End; state = step()) {
     if (state == SourceState::Idle) {
       backoff.wait();
@@ -181,13 +185,13 @@ void Extractor::Impl::take_in_all() {
 const ExtractorEvent* Extractor::Impl::next(bool may_wait) {
   check_outside();
   if (!outlet.queues()) throw std::logic_error("events go to the handler");
-  Backoff backoff;
+  Backoff backoff(longest_sleep());
   for (;;) {
     if (const ExtractorEvent* event = outlet.take()) return event;
     if (finished || !packets) return nullptr;
     const SourceState state = step();
     if (state == SourceState::End) end_input();
-    if (state != SourceState::Idle) continue;
+    if (state != SourceState::Idle || !outlet.empty()) continue;
     if (feed || !may_wait) return nullptr;
     backoff.wait();
   }

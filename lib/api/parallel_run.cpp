@@ -25,10 +25,15 @@ class MessageTeller final : public MessageWriter {
       tell(*message);
       inlet.done(message);
     }
-    if (outlet_.failed()) interrupted_.store(true, std::memory_order_relaxed);
+    if (!outlet_.failed()) return;
+    failed_.store(true, std::memory_order_relaxed);
+    interrupted_.store(true, std::memory_order_relaxed);
   }
   void idle() override {}
   void finish() override {}
+
+  /// The handler has thrown. From any thread.
+  [[nodiscard]] bool failed() const { return failed_.load(std::memory_order_relaxed); }
 
  private:
   ExtractorEvent event_of(const StreamMessage& message, EventKind kind, TrackedStream& stream) {
@@ -123,6 +128,7 @@ class MessageTeller final : public MessageWriter {
   EventOutlet& outlet_;
   ScanWatch* const scans_;
   std::atomic<bool>& interrupted_;
+  std::atomic<bool> failed_{false};
   std::unordered_map<std::uint64_t, TrackedStream*> open_;  // with messages yet to come
 };
 
@@ -135,11 +141,14 @@ Ledger ParallelRun::run(PacketSource& source, StreamTable& streams, EventOutlet&
   engine_settings.workers = workers;
   engine_settings.export_memory = kExportMemory;
   engine_settings.filter = filter;
+  engine_settings.longest_sleep = longest_sleep;
   MessageTeller teller(streams, outlet, scans, interrupted);
   Engine engine(engine_settings, {&source}, &teller);
   ThreadLauncher launcher;
   engine.run(launcher, kLookRound, [&](const RunStatus&) {
-    if (interrupted.load(std::memory_order_relaxed)) engine.stop();
+    if (!interrupted.load(std::memory_order_relaxed)) return;
+    // What it has captured until now still comes, unless there is nobody who would be told.
+    kernel != nullptr && !teller.failed() ? kernel->stop() : engine.stop();
   });
   return engine.ledger();
 }

@@ -3,12 +3,14 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 
 #include "api/event_outlet.hpp"
 #include "api/scan_watch.hpp"
 #include "api/settings.hpp"
 #include "io/bpf_filter.hpp"
+#include "io/kernel_source.hpp"
 #include "io/packet_source.hpp"
 #include "pipeline/ledger.hpp"
 
@@ -19,6 +21,8 @@ struct ParallelRun {
   unsigned workers;
   const BpfFilter* filter;  ///< may be nullptr
   ScanWatch* scans;         ///< may be nullptr
+  KernelSource* kernel;     ///< the source, where it is live; else nullptr
+  std::chrono::nanoseconds longest_sleep;
   std::atomic<bool>& interrupted;
 
   /// To the end of the source, or until interrupted. Returns the ledger of all workers.

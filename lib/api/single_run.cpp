@@ -15,6 +15,7 @@ SingleRun::SingleRun(const ApiSettings& settings, PacketEvents packets, const Bp
 
 SourceState SingleRun::step(PacketSource& source) {
   const SourceState state = source.receive(burst_);
+  if (state == SourceState::Idle) pass_time(source);
   if (state != SourceState::Packets) return state;
   const Packet recorded = burst_.packets[0];
   for (std::uint32_t i = 0; i < burst_.size; ++i) {
@@ -33,6 +34,14 @@ SourceState SingleRun::step(PacketSource& source) {
   front_.release(burst_.packets[burst_.size - 1].number);
   source.release(burst_);
   return state;
+}
+
+// What is due on an interface that is silent happens there, too.
+void SingleRun::pass_time(PacketSource& source) {
+  const std::optional<Timestamp> clock = source.idle_clock();
+  if (!clock) return;
+  front_.expire(*clock);
+  shard_.advance_clock(*clock);
 }
 
 void SingleRun::track_one(Burst& burst, const Packet& recorded) {

@@ -17,7 +17,7 @@ class SingleRun {
   SingleRun(const ApiSettings& settings, PacketEvents packets, const BpfFilter* filter,
             StreamTable& streams, EventOutlet& outlet, ScanWatch* scans);
 
-  /// Takes one burst of the source in, or finds that there is none.
+  /// Takes one burst of the source in, or finds that there is none; then only time may pass.
   SourceState step(PacketSource& source);
   /// The input has ended: everything is told, every connection closes.
   void finish();
@@ -25,6 +25,7 @@ class SingleRun {
   [[nodiscard]] Ledger ledger() const;
 
  private:
+  void pass_time(PacketSource& source);
   void track_one(Burst& burst, const Packet& recorded);
 
   const PacketEvents packets_;

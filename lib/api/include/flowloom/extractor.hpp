@@ -279,7 +279,8 @@ class FLOWLOOM_API Extractor {
   /// none of them can be read; see faults() for the others.
   void open(const std::vector<std::string>& captures);
 
-  /// Listens to an interface through libpcap. Needs CAP_NET_RAW.
+  /// Listens to an interface through libpcap. Needs CAP_NET_RAW. While no packet comes time passes
+  /// with the system's clock, whenever next(), poll() or run() looks.
   void open_live(const std::string& interface, const LiveOptions& live = {});
 
   /// One frame, or several in order, which is faster. Frames are not needed when the call returns.
