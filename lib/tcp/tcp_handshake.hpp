@@ -18,6 +18,7 @@ void TcpTracker<Handler>::set_origin(Connection& c, Direction d, SeqNum first_da
     extra->doubtful.rebase(shift);
     extra->doubt_end -= shift;
     for (StreamOffset& position : extra->urgent_pending) position -= shift;
+    for (StreamOffset& position : extra->urgent_offsets) position -= shift;
   }
   if (h.has_any(half_flags::kQueued)) {
     HalfExtra& extra = *find_half_extra(c, d);

@@ -107,7 +107,7 @@ inline void TcpTracker<Handler>::on_believed_segment(Connection& c, const Segmen
   if (!s.flags.has_any(kSyn)) bind_origin(c, s, d);
   note_timestamp(c, s, d);
   if (s.flags.has_any(kAck)) on_ack(c, s, d, out);
-  if (s.flags.has_any(kUrg)) note_urgent(c, s, d);
+  if (s.flags.has_any(kUrg)) note_urgent(c, s, d, out);
   if (s.window == 0 && !s.flags.has_any(kSyn) && !old_ack) {
     count(c, Anomaly::ZeroWindow);
     add_letter(c, d, Letter::ZeroWindow);
@@ -141,7 +141,8 @@ void TcpTracker<Handler>::on_doubtful_segment(Connection& c, const Segment& s, D
 // The urgent pointer names the byte after the urgent one (RFC 6093, 2). Segments that repeat a
 // pointer name the same byte.
 template <class Handler>
-void TcpTracker<Handler>::note_urgent(Connection& c, const Segment& s, Direction d) {
+void TcpTracker<Handler>::note_urgent(Connection& c, const Segment& s, Direction d,
+                                      Handler& out) {
   count(c, Anomaly::UrgentData);
   HalfConnection& h = c.half[index_of(d)];
   HalfExtra* extra = half_extra(c, d);
@@ -149,7 +150,7 @@ void TcpTracker<Handler>::note_urgent(Connection& c, const Segment& s, Direction
   const SeqNum named = s.data_seq() + s.urgent;
   if (extra->urgent_bytes > 0 && extra->urgent_seq == named) return;
   extra->urgent_seq = named;
-  if (!h.has_any(half_flags::kOriginKnown)) begin_stream(h, s.data_seq());
+  if (!h.has_any(half_flags::kOriginKnown)) begin_pickup(c, d, s, out);
   const StreamOffset position = unwrap(named, h.offset, h.rcv_nxt) - 1;
   if (extra->urgent_bytes < kUrgentPositions) {
     extra->urgent_offsets[extra->urgent_bytes] = position;

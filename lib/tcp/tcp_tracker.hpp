@@ -333,7 +333,7 @@ class TcpTracker {
     return listener.has_any(half_flags::kAcked) && s.ack.before(listener.snd_una);
   }
   void note_letters(Connection& c, const Segment& s, Direction d);
-  void note_urgent(Connection& c, const Segment& s, Direction d);
+  void note_urgent(Connection& c, const Segment& s, Direction d, Handler& out);
   void expect_urgent(HalfConnection& h, HalfExtra& extra, StreamOffset position);
   [[nodiscard]] bool reset_is_valid(const Connection& c, const Segment& s, Direction d) const;
   void on_ack(Connection& c, const Segment& s, Direction d, Handler& out);

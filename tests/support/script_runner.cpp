@@ -138,6 +138,7 @@ class Player {
   void check_final();
   void check_final_step(const ScriptStep& step);
   void check_side_count(const ScriptStep& step);
+  void check_urgent_offsets(const ScriptStep& step);
   void check_unclaimed();
   void check_counts();
   [[nodiscard]] std::vector<const StreamEvent*> unclaimed(const Stream& stream) const;
@@ -343,6 +344,23 @@ void Player::check_side_count(const ScriptStep& step) {
   }
 }
 
+void Player::check_urgent_offsets(const ScriptStep& step) {
+  const ConnectionLog& log = *connection(step);
+  const std::vector<std::string>& words = step.expectation.words;
+  const ScriptSide side = words.at(0) == ">" ? ScriptSide::Left : ScriptSide::Right;
+  const SideRecord& found = log.record.side(direction(log, side));
+  const std::size_t listed = std::min<std::size_t>(found.urgent_bytes, kUrgentOffsetsMax);
+  std::vector<std::string> offsets;
+  for (std::size_t i = 0; i < listed; ++i) {
+    offsets.push_back(std::to_string(found.urgent_offsets[i]));
+  }
+  if (!std::equal(words.begin() + 1, words.end(), offsets.begin(), offsets.end())) {
+    std::string text = "urgent bytes stand at";
+    for (const std::string& offset : offsets) text += " " + offset;
+    fail(step.line, text);
+  }
+}
+
 void Player::check_final_step(const ScriptStep& step) {
   const std::string& what = step.expectation.what;
   const std::vector<std::string>& words = step.expectation.words;
@@ -381,6 +399,7 @@ void Player::check_final_step(const ScriptStep& step) {
     return compare(words[0] + " " + std::to_string(found), words[0] + " " + wanted);
   }
   if (what == "count") return check_side_count(step);
+  if (what == "urgent") return check_urgent_offsets(step);
   if (what == "bytes") {
     const ScriptSide side = words.at(0) == ">" ? ScriptSide::Left : ScriptSide::Right;
     const bool fill = words.at(1) == "fill";

@@ -50,6 +50,7 @@
 //   => anomaly NAME [COUNT]     every anomaly of the connection must be named
 //   => count NAME > N           a counter of the record: duplicate_bytes, retransmissions,
 //                               out_of_order, overlap_conflicts, urgent_bytes
+//   => urgent > N...            where the record says that urgent bytes stand
 //   => fate NAME N              of the run's bytes; all but `delivered` must be named
 //   => verdict NAME N           of the run's packets; all but `tcp` must be named
 //   => reject NAME N            of the run's fragments; all must be named
