@@ -103,8 +103,9 @@ class TimerWheel {
     return places < queue.tail - queue.head ? queue.at(queue.head + places) : kNoIndex;
   }
 
-  /// arm() for Policy::expire(): exact also where the next deadline of the expired object lies in
-  /// the tick that is being fired. Preconditions: `deadline` is policy.deadline(index).
+  /// arm() for Policy::expire(), and for what was put off: exact also where the next deadline of
+  /// the object lies in the tick that is being fired. Preconditions: `deadline` is
+  /// policy.deadline(index).
   template <class Policy>
   void arm_again(std::uint32_t index, Timestamp deadline, Policy&& policy) {
     if (tick_of(deadline) > current_) {
@@ -114,6 +115,7 @@ class TimerWheel {
     if (nodes_[index].place == kDue) return;
     if (is_in_slot(nodes_[index])) unlink(index);
     push_due(index, deadline, policy);
+    next_due_ = std::min(next_due_, deadline);
   }
 
   void cancel(std::uint32_t index) {

@@ -197,7 +197,8 @@ Connection* Shard::find_in_table(const Packet& packet) {
   if (index == kNoIndex) return nullptr;
   if (!is_lone(index)) return &connections_[index];
   Connection& opened = open_lone(index);
-  rearm(opened);
+  // Much of its grace may be over: it ends in time, whoever's packet passes it.
+  wheel_.arm_again(opened.index, deadline_of(opened), ShardTimers{*this});
   return &opened;
 }
 

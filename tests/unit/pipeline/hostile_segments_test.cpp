@@ -43,6 +43,9 @@ class Hostile {
     config.tcp.overlap = static_cast<OverlapPolicy>(pick(kOverlapPolicyCount));
     if (pick(3) == 0) config.tcp.depth = static_cast<StreamOffset>(pick(100));
     if (pick(3) == 0) config.tcp.pages_per_direction = 1 + pick(4);
+    if (pick(3) == 0) config.tcp.deliver = DeliverWhen::Acked;
+    config.tcp.urgent = static_cast<UrgentMode>(pick(kUrgentNames.size()));
+    if (pick(3) == 0) config.hold_first = HoldFirst::Always;
     return config;
   }
 

@@ -166,6 +166,23 @@ TEST(LoneSegment, HeldTextsChangeNothingThatIsTold) {
   }
 }
 
+// A text that waits in compact form is opened shortly before its grace is over, in the very tick of
+// the wheel: what the grace decides comes before what a later packet in that tick does.
+TEST(LoneSegment, GraceOfATextThatIsOpenedLateEndsInTime) {
+  const auto text = [](std::uint16_t port, std::uint32_t seq, std::size_t size, Timestamp at) {
+    return PacketBuilder().from(endpoint4(1, port)).to(endpoint4(2, 80)).flags("P.").seq(seq)
+        .payload(std::string(size, 'x')).build(at);
+  };
+  constexpr std::size_t kTooLong = 900;  // to wait: opened at once
+  ShardConfig config = small_config();
+  config.hold_first = HoldFirst::Always;
+  for (Duration shift{0}; shift < 10ms; shift += 1ms) { // wherever the tick's border is
+    const Timestamp begin = kBase + shift;
+    run({text(1000, 100, 4, begin), text(1000, 200, 4, begin + 199ms),
+         text(1001, 100, kTooLong, begin + 202ms)}, config, 1);
+  }
+}
+
 // --- a flood
 
 constexpr std::size_t kSyn = static_cast<std::size_t>(UnconfirmedKind::Syn);
