@@ -64,6 +64,7 @@ constexpr std::uint16_t kFirstClientPort = 1024;
 /// must not live longer than one without. What was acknowledged was said, if it was not captured.
 bool has_said_nothing(const HalfConnection& h) {
   using enum half_flags::Bits;
+  if (h.has_any(kOriginNamed)) return false; // a SYN/ACK that was missed, by the third step
   if (h.has_all(kHeld | kSynSeen)) return true;
   return h.payload_bytes() == 0 &&
          !(h.has_all(kOriginKnown | kAcked) && h.rcv_nxt.before(h.snd_una));

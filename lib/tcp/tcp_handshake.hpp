@@ -286,6 +286,8 @@ bool TcpTracker<Handler>::on_syn(Connection& c, const Segment& s, Direction d, H
                         reached_fin(talker);
   if (!repeated && !begins_at(c, s, d)) return false;
   talker.set(half_flags::kSynSeen);
+  // What came before it and is not forgotten acknowledges it: the handshake is complete.
+  if (is_answer && talker.has_any(half_flags::kAcked)) talker.set(half_flags::kAckedBySyn);
   if (!is_answer && listener.has_any(half_flags::kSynSeen) &&
       !c.has_any(connection_flags::kSynAckSeen)) {
     count(c, Anomaly::SimultaneousOpen);
