@@ -49,7 +49,7 @@ Figures:
   of the timed parts per worker, cpu_ns_per_packet what its thread had of it. floor_ns_per_packet
   is the same packets received, first line of each read, and released. stages were measured on
   other packets of the same run.
-Exit status: 5 where not every byte of the traffic was delivered.
+Exit status: 5 where not every byte of the traffic was delivered, or a pool is not empty at the end.
 
 Examples:
   flowloom bench                                    64-byte frames over 100,000 connections
@@ -217,7 +217,8 @@ ExitStatus run(const BenchOptions& options) {
   print_report({options.traffic, options.source, options.flows}, figures,
                options.json ? BenchFormat::Json : BenchFormat::Table);
   if (is_exact(figures)) return ExitStatus::Ok;
-  say("not every byte of the traffic was delivered once: these figures do not count");
+  say("not every byte of the traffic was delivered once, or something is left in the pools: these "
+      "figures do not count");
   return ExitStatus::Unbalanced;
 }
 

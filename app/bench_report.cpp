@@ -24,6 +24,7 @@ struct Sums {
   std::array<Spent, kPassCount> stages;
   std::uint64_t payload_bytes = 0;
   std::uint64_t delivered_bytes = 0;
+  std::uint64_t objects_left = 0;
   std::uint64_t expected_bytes = 0;
   std::uint64_t connections = 0;
   std::uint64_t disturbed_passes = 0;
@@ -51,6 +52,7 @@ Sums sums_of(std::span<const BenchFigures> workers) {
     for (std::size_t i = 0; i < kPassCount; ++i) sums.stages[i] += w.stages[i];
     sums.payload_bytes += w.payload_bytes;
     sums.delivered_bytes += w.delivered_bytes;
+    sums.objects_left += w.objects_left;
     sums.expected_bytes += w.expected_bytes;
     sums.connections += w.connections;
     sums.disturbed_passes += w.disturbed_passes;
@@ -121,6 +123,7 @@ std::vector<Field> fields_of(const BenchRequest& request, std::span<const BenchF
   fields.emplace_back("ledger_balanced", sums.balanced);
   fields.emplace_back("delivered_bytes", sums.delivered_bytes);
   fields.emplace_back("expected_bytes", sums.expected_bytes);
+  fields.emplace_back("objects_left", sums.objects_left);
   return fields;
 }
 
@@ -183,7 +186,7 @@ struct TableValue {
 
 bool is_exact(std::span<const BenchFigures> workers) {
   return std::ranges::all_of(workers, [](const BenchFigures& w) {
-    return w.balanced && w.delivered_bytes == w.expected_bytes;
+    return w.balanced && w.delivered_bytes == w.expected_bytes && w.objects_left == 0;
   });
 }
 

@@ -57,6 +57,7 @@ struct BenchFigures {
   bool balanced = false;          ///< the ledger, after the last connection ended
   std::uint64_t delivered_bytes = 0;
   std::uint64_t expected_bytes = 0;
+  std::uint64_t objects_left = 0;  ///< of all pools, after the last connection ended
   std::size_t reserved_bytes = 0;
 };
 

@@ -27,6 +27,7 @@ def check_kinds(checks, flowloom):
         checks.that(figures["packets"] > 0, f"{kind}: packets were measured")
         checks.equal(figures["expected_bytes"], figures["delivered_bytes"], f"{kind}: bytes")
         checks.equal(True, figures["ledger_balanced"], f"{kind}: the ledger")
+        checks.equal(0, figures["objects_left"], f"{kind}: the pools are empty")
 
 
 def check_segments(checks, flowloom):
