@@ -4,7 +4,6 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstdio>
 #include <stdexcept>
 #include <utility>
 
@@ -81,7 +80,7 @@ void Observers::look(const RunStatus& status, const InputExtent& extent) {
   if (const unsigned asked = statistics_asked(); asked != statistics_printed_) {
     statistics_printed_ = asked;
     bar_.clear();
-    std::fputs(format_summary(live->ledger, elapsed().count()).c_str(), stderr);
+    print_to_user(format_summary(live->ledger, elapsed().count()));
   }
   if (const unsigned asked = rotations_asked(); asked != hangups_seen_) {
     hangups_seen_ = asked;

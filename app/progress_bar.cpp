@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "sinks/descriptor.hpp"
+
 namespace flowloom {
 
 namespace {
@@ -34,7 +36,7 @@ std::string stored_line(const InputExtent& extent, double seconds) {
 ProgressBar::ProgressBar(When when) : enabled_(when != When::Never && isatty(STDERR_FILENO) == 1) {}
 
 void ProgressBar::show(const LiveStatus& status, const InputExtent& extent) {
-  if (!enabled_ || status.elapsed < kFirstShown) return;
+  if (!enabled_ || status.elapsed < kFirstShown || !takes_now(STDERR_FILENO)) return;
   const double seconds = std::chrono::duration<double>(status.elapsed).count();
   std::string line = "\r\x1b[K";
   if (extent.bytes_total > 0) {
@@ -50,7 +52,7 @@ void ProgressBar::show(const LiveStatus& status, const InputExtent& extent) {
 }
 
 void ProgressBar::clear() {
-  if (shown_) std::fputs("\r\x1b[K", stderr);
+  if (shown_ && takes_now(STDERR_FILENO)) std::fputs("\r\x1b[K", stderr);
   shown_ = false;
 }
 

@@ -12,6 +12,7 @@
 #include <thread>
 
 #include "confined_launcher.hpp"
+#include "host/nudges.hpp"
 #include "host/service_notifier.hpp"
 #include "host/signals.hpp"
 #include "observe/summary.hpp"
@@ -20,6 +21,7 @@
 #include "sinks/descriptor.hpp"
 #include "sinks/stats_file.hpp"
 #include "sinks/text.hpp"
+#include "sinks/write_patience.hpp"
 
 namespace flowloom {
 
@@ -44,16 +46,24 @@ ExitStatus say_shed(const ShedCounts& shed) {
   return shed.records + shed.packets + shed.probes > 0 ? ExitStatus::WriterFailed : ExitStatus::Ok;
 }
 
-/// On standard error. Once it took nothing at the end of the run nobody is asked to wait again.
-void print_to_user(std::string_view text) {
-  static std::atomic<bool> is_deaf{false};
-  if (is_deaf.load(std::memory_order_relaxed)) return;
-  if (write_fully(STDERR_FILENO, text.data(), text.size()).error == kStoodStill) {
-    is_deaf.store(true, std::memory_order_relaxed);
-  }
-}
+/// Whether a run goes on that must not be held up by who does not read its messages.
+std::atomic<bool> packets_do_not_wait{false};
 
 }  // namespace
+
+void print_to_user(std::string_view text) {
+  // Once it took nothing nobody waits for it again, until somebody reads.
+  static std::atomic<bool> is_deaf{false};
+  if (is_deaf.load() && !takes_now(STDERR_FILENO)) return;
+  std::optional<Nudges> nudges;
+  std::chrono::nanoseconds patience{};
+  if (packets_do_not_wait.load()) {
+    nudges.emplace().begin();
+    patience = kEndPatience;
+  }
+  const WriteResult result = write_fully(STDERR_FILENO, text.data(), text.size(), patience);
+  is_deaf.store(result.error == kStoodStill);
+}
 
 void say(const std::string& sentence) {
   print_to_user(fmt::format("flowloom: {}\n", sentence));
@@ -86,6 +96,7 @@ ExitStatus Session::check() {
 ExitStatus Session::prepare() {
   // Before EAL starts: an interrupt that comes early ends the run in order, too.
   handle_signals(options_.out.empty() ? OnHangup::End : OnHangup::Rotate);
+  if (options_.pace == Pace::Live) packets_do_not_wait.store(true);
   if (const ExitStatus status = check(); status != ExitStatus::Ok) return status;
   if (!options_.out.empty()) {
     folder_.emplace(options_.out,
@@ -120,6 +131,7 @@ ExitStatus Session::prepare() {
 ExitStatus Session::run(std::vector<PacketSource*> sources, Launcher& launcher,
                         const std::function<InputExtent()>& extent,
                         const std::function<std::vector<InputProblem>()>& problems) {
+  if (settings_.when_full == WhenFull::Shed) packets_do_not_wait.store(true);
   std::optional<SinkWriter> writer;
   if (pipeline_) writer.emplace(*pipeline_, sinks_.rotate, options_.pace);
   Engine engine(settings_, sources, writer ? &*writer : nullptr);

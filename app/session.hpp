@@ -6,6 +6,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "host/confinement.hpp"
@@ -66,7 +67,9 @@ class Session {
   std::optional<WriterPipeline> pipeline_;
 };
 
-/// "flowloom: <sentence>" on standard error.
+/// On standard error. Offline it waits for whoever reads there; a live run some seconds at most.
+void print_to_user(std::string_view text);
+/// The same with "flowloom: <sentence>".
 void say(const std::string& sentence);
 
 }  // namespace flowloom

@@ -46,9 +46,15 @@ int Descriptor::close() {
   return fd >= 0 && ::close(fd) != 0 && errno != EINTR ? errno : 0;
 }
 
-WriteResult write_fully(int fd, const char* data, std::size_t size) {
+bool takes_now(int fd) {
+  pollfd wait{fd, POLLOUT, 0};
+  return ::poll(&wait, 1, 0) > 0;
+}
+
+WriteResult write_fully(int fd, const char* data, std::size_t size,
+                        std::chrono::nanoseconds own_patience) {
   WriteResult result;
-  WritePatience patience;
+  WritePatience patience(own_patience);
   while (result.written < size) {
     const ssize_t count = ::write(fd, data + result.written, size - result.written);
     if (count > 0) {

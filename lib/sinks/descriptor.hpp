@@ -5,6 +5,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -47,7 +48,12 @@ struct WriteResult {
 };
 
 /// Writes everything at the descriptor's position, through signals, short writes and full pipes.
-WriteResult write_fully(int fd, const char* data, std::size_t size);
+/// `patience` is this output's own; 0: what write_patience.hpp has for all.
+WriteResult write_fully(int fd, const char* data, std::size_t size,
+                        std::chrono::nanoseconds patience = {});
+
+/// Whether it takes at least something without waiting.
+[[nodiscard]] bool takes_now(int fd);
 
 /// The same at `offset`. Preconditions: at most IOV_MAX pieces; they are changed.
 WriteResult pwritev_fully(int fd, std::span<iovec> pieces, off_t offset);

@@ -27,7 +27,8 @@ std::chrono::nanoseconds StandStill::lasts(Clock::time_point now) {
 }
 
 bool WritePatience::is_over() {
-  const std::chrono::nanoseconds patience{patience_ns.load(std::memory_order_relaxed)};
+  const std::chrono::nanoseconds of_all{patience_ns.load(std::memory_order_relaxed)};
+  const std::chrono::nanoseconds patience = own_.count() != 0 ? own_ : of_all;
   return patience.count() != 0 && still_.lasts(StandStill::Clock::now()) >= patience;
 }
 

@@ -39,11 +39,15 @@ class StandStill {
 /// One write that may not get on: asked each time that it was interrupted.
 class WritePatience {
  public:
+  /// `own`: of this output, whatever all others have; 0: as all.
+  explicit WritePatience(std::chrono::nanoseconds own = {}) : own_(own) {}
+
   [[nodiscard]] bool is_over();
   /// It took something.
   void moved();
 
  private:
+  std::chrono::nanoseconds own_;
   StandStill still_;
 };
 

@@ -93,6 +93,28 @@ def check_unattended(checks, flowloom, link, folder):
         os.close(end)
 
 
+def check_silenced(checks, flowloom, link, folder):
+    """Nobody reads its messages either: what it has to say while it runs holds up nothing."""
+    pipe, out = full_pipe(), f"{folder}/silenced"
+    process = subprocess.Popen([flowloom, "live", "-i", "link0", "-o", out, "--json", "-q",
+                                "--max-flows", "5000", "--closed-timeout", "0.1", "--duration",
+                                "2"], stdout=pipe[1], stderr=pipe[1])
+    while not pathlib.Path(out, "flows.jsonl").exists():
+        time.sleep(0.01)
+    begin = time.monotonic()
+    process.send_signal(signal.SIGUSR1)
+    talk(link, 0, UNATTENDED, 10)
+    checks.equal(4, process.wait(PATIENCE), "silenced: the status")
+    # The statistics, then standard output, each for 5 s; after that nobody is waited for.
+    checks.that(time.monotonic() - begin < 2 + 5 + 5 + 6, "silenced: it ends soon")
+    ledger, found = stats(out), records(out)
+    checks.that(balances(ledger), "silenced: the ledger")
+    checks.equal((ledger["connections"]["created"], 0),
+                 (len(found), ledger["writers"]["flows"]["dropped"]), "silenced: records")
+    for end in pipe:
+        os.close(end)
+
+
 def check_dead_folder(checks, out, lines):
     """Of a run whose standard output took nothing more: whole but for that, and it balances."""
     ledger, found = stats(out), records(out)
@@ -117,6 +139,7 @@ def main():
         serve(PORT, take_all)
         check_dead(checks, flowloom, link, folder)
         check_unattended(checks, flowloom, link, folder)
+        check_silenced(checks, flowloom, link, folder)
     checks.finish()
 
 
