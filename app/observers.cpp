@@ -88,13 +88,13 @@ void Observers::look(const RunStatus& status, const InputExtent& extent) {
     if (log_) log_->rotate();
   }
   if (log_) log_->look(*live);
-  tell_service(*live);
+  tell_service(*live, status.input);
   bar_.show(*live, extent);
 }
 
 /// A live run that a thread of does not answer is dead: then the service manager hears nothing. One
-/// of recordings may rightly wait, for its input or its writers.
-void Observers::tell_service(const LiveStatus& status) {
+/// of recordings may rightly wait, for its input or its writers; so may a live one at its end.
+void Observers::tell_service(const LiveStatus& status, InputState input) {
   if (!run_.service->is_wanted()) return;
   if (service_ == Service::Starting) {
     run_.service->ready();
@@ -112,8 +112,9 @@ void Observers::tell_service(const LiveStatus& status) {
   service_told_ = now;
   run_.service->status(service_line_.text(status));
   if (watchdog.count() == 0) return;
+  const bool must_answer = pace_ == Pace::Live && input == InputState::Open;
   for (const ThreadStatus& thread : status.threads) {
-    if (pace_ == Pace::Live && now - thread.answered > watchdog / 2) return;
+    if (must_answer && now - thread.answered > watchdog / 2) return;
   }
   run_.service->alive();
 }

@@ -45,7 +45,7 @@ class Observers {
   [[nodiscard]] std::shared_ptr<LiveStatus> moment(LedgerSnapshot ledger) const;
   [[nodiscard]] std::shared_ptr<LiveStatus> make_status(const RunStatus& status);
   void open_log(const CommonOptions& options);
-  void tell_service(const LiveStatus& status);
+  void tell_service(const LiveStatus& status, InputState input);
 
   const Run run_;
   const Pace pace_;

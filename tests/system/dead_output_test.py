@@ -11,11 +11,13 @@ import pathlib
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 from live_pressure_test import (MANY, PORT, offline_capture, start, start_reading, take_all,
                                 talk)
 from live_support import PATIENCE, Link, Live, enter_namespaces, serve
+from service_test import Manager
 from support import Checks, balances, records, scratch, stats
 
 STORED = 800  # connections of a capture: more records than buffer and pipe hold
@@ -58,20 +60,32 @@ def full_pipe():
     return reading, writing
 
 
+def listen(manager, told):
+    """When it is said that all is well."""
+    while True:
+        if manager.socket.recv(4096).startswith(b"WATCHDOG=1"):
+            told.append(time.monotonic())
+
+
 def check_unattended(checks, flowloom, link, folder):
     """--duration and --packets: nobody is there who would press Ctrl-C. On an interface of the
-    kernel by one thread and by several, and on a port of DPDK."""
-    pipe = full_pipe()
+    kernel by one thread and by several, and on a port of DPDK. The service manager's watchdog hears
+    of the first one, until it is over."""
+    pipe, manager = full_pipe(), Manager(f"{folder}/manager")
+    told = []
+    threading.Thread(target=lambda: listen(manager, told), daemon=True).start()
     runs = []
-    for name, options in (("seconds", ["--duration", "2"]),
-                          ("seconds2", ["--duration", "2", "--workers", "2"]),
-                          ("packets", ["--packets", str(UNATTENDED * 6)]),
-                          ("port", ["--duration", "2", "--workers", "1"])):
+    for name, options in (("port", ["--duration", "5", "--workers", "1"]),
+                          ("seconds", ["--duration", "5"]),
+                          ("seconds2", ["--duration", "5", "--workers", "2"]),
+                          ("packets", ["--packets", str(UNATTENDED * 6)])):
         interface = "net_af_packet0,iface=link0" if name == "port" else "link0"
         out = f"{folder}/{name}"
+        service = {"NOTIFY_SOCKET": manager.name, "WATCHDOG_USEC": "1000000"}
+        environment = service if name == "seconds" else {}
         runs.append((out, Live(flowloom, out, "--json", "--max-flows", "5000", "--memory", "8M",
                                "-v", "--closed-timeout", "0.1", *options, interfaces=[interface],
-                               stdout=pipe[1])))
+                               stdout=pipe[1], **environment)))
     for out, live in runs:
         while "reserved" not in (line := live.process.stderr.readline()):
             checks.that(line, f"{out}: it starts")
@@ -79,6 +93,8 @@ def check_unattended(checks, flowloom, link, folder):
     talk(link, 0, UNATTENDED, 10)
     for out, live in runs:
         checks.equal(4, live.process.wait(PATIENCE), f"{out}: the status")
+        if out.endswith("/seconds"):
+            checks.that(told and told[-1] > begin + 5 + 2, "the watchdog hears of it")
         err = live.process.stderr.read()
         checks.that("the writer stdout failed: it took nothing for" in err, f"{out}: {err}")
         ledger, found = stats(out), records(out)
@@ -88,7 +104,7 @@ def check_unattended(checks, flowloom, link, folder):
         checks.equal((0, len(found)), (stdout["records"], stdout["dropped"]), f"{out}: lines")
         checks.equal(0, ledger["writers"]["flows"]["dropped"], f"{out}: flows")
     # As long as is captured, what an output may stand still, and what a busy machine takes.
-    checks.that(time.monotonic() - begin < 2 + 5 + 8, "unattended runs end soon")
+    checks.that(time.monotonic() - begin < 5 + 5 + 8, "unattended runs end soon")
     for end in pipe:
         os.close(end)
 
@@ -98,7 +114,7 @@ def check_silenced(checks, flowloom, link, folder):
     pipe, out = full_pipe(), f"{folder}/silenced"
     process = subprocess.Popen([flowloom, "live", "-i", "link0", "-o", out, "--json", "-q",
                                 "--max-flows", "5000", "--closed-timeout", "0.1", "--duration",
-                                "2"], stdout=pipe[1], stderr=pipe[1])
+                                "3"], stdout=pipe[1], stderr=pipe[1])
     while not pathlib.Path(out, "flows.jsonl").exists():
         time.sleep(0.01)
     begin = time.monotonic()
@@ -106,7 +122,7 @@ def check_silenced(checks, flowloom, link, folder):
     talk(link, 0, UNATTENDED, 10)
     checks.equal(4, process.wait(PATIENCE), "silenced: the status")
     # The statistics, then standard output, each for 5 s; after that nobody is waited for.
-    checks.that(time.monotonic() - begin < 2 + 5 + 5 + 6, "silenced: it ends soon")
+    checks.that(time.monotonic() - begin < 3 + 5 + 5 + 6, "silenced: it ends soon")
     ledger, found = stats(out), records(out)
     checks.that(balances(ledger), "silenced: the ledger")
     checks.equal((ledger["connections"]["created"], 0),

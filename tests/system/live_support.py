@@ -85,10 +85,11 @@ class Live:
     """flowloom live on link0, or other interfaces, ready to capture."""
 
     def __init__(self, flowloom, out, *options, interfaces=("link0",),
-                 stdout=subprocess.DEVNULL):
+                 stdout=subprocess.DEVNULL, **environment):
         where = [word for name in interfaces for word in ("-i", name)]
         self.process = subprocess.Popen([flowloom, "live", *where, "-o", out, *options],
-                                        stdout=stdout, stderr=subprocess.PIPE, text=True)
+                                        stdout=stdout, stderr=subprocess.PIPE, text=True,
+                                        env=os.environ | environment)
         self.ready = self.process.stderr.readline()
 
     def end(self, number=signal.SIGINT):
