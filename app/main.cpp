@@ -10,6 +10,7 @@
 #include <span>
 #include <stdexcept>
 #include <string_view>
+#include <system_error>
 
 #include "base/cpu_level.hpp"
 #include "commands.hpp"
@@ -17,6 +18,7 @@
 #include "options.hpp"
 #include "runtime/eal.hpp"
 #include "session.hpp"
+#include "sinks/descriptor.hpp"
 
 namespace {
 
@@ -90,9 +92,32 @@ int dispatch(std::span<char* const> arguments) {
   return static_cast<int>(flowloom::ExitStatus::Usage);
 }
 
+/// For who can say nothing else any more, in memory that is there.
+[[noreturn]] void end_with(std::string_view sentence) {
+  if (flowloom::takes_now(STDERR_FILENO)) {
+    (void)!write(STDERR_FILENO, sentence.data(), sentence.size());
+  }
+  _exit(static_cast<int>(flowloom::ExitStatus::WriterFailed));
+}
+
+/// What a thread of a run cannot have, the run cannot do without. Not an abort: it is nobody's
+/// mistake, and what is written already stays.
+[[noreturn]] void on_terminate() {
+  try {
+    if (const std::exception_ptr error = std::current_exception()) std::rethrow_exception(error);
+  } catch (const std::bad_alloc&) {
+    end_with("flowloom: there was no memory any more: what was not written is lost\n");
+  } catch (const std::system_error&) {
+    end_with("flowloom: the system refused a thread or a lock: what was not written is lost\n");
+  } catch (...) {
+  }
+  std::abort();
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
+  std::set_terminate(on_terminate);
   fill_standard_descriptors();
   const std::span<char* const> all(argv, static_cast<std::size_t>(argc));
   try {

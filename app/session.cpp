@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <chrono>
 #include <filesystem>
+#include <new>
 #include <string_view>
 #include <thread>
 
@@ -154,7 +155,11 @@ ExitStatus Session::run(std::vector<PacketSource*> sources, Launcher& launcher,
   RunEnd end(writer ? &*writer : nullptr);
   constexpr std::chrono::milliseconds kTick{100};
   engine.run(confined ? *confined : launcher, kTick, [&](const RunStatus& status) {
-    observers.look(status, extent());
+    try {
+      observers.look(status, extent());
+    } catch (const std::bad_alloc&) {
+      // Nothing is shown this time; the run itself needs no memory for that.
+    }
     const bool is_asked = interrupts() > 0 || observers.terminal_is_gone();
     if (is_asked) stop_ ? stop_() : engine.stop();
     // A run that ends by itself has nobody at hand who would interrupt it: --duration, --packets.

@@ -1,6 +1,8 @@
 #include "runtime/engine.hpp"
 
 #include <algorithm>
+#include <exception>
+#include <new>
 
 #include "base/check.hpp"
 #include "pipeline/burst_pair.hpp"
@@ -428,8 +430,7 @@ void Engine::run_writer() {
   writer_->finish();
 }
 
-void Engine::run(Launcher& launcher, std::chrono::milliseconds interval,
-                 const std::function<void(const RunStatus&)>& tick) {
+void Engine::start(Launcher& launcher) {
   const auto start = [&](Role role, unsigned index, auto body) {
     running_.fetch_add(1);
     launcher.launch(role, index, [this, body] {
@@ -448,15 +449,32 @@ void Engine::run(Launcher& launcher, std::chrono::milliseconds interval,
     }
   }
   if (steering_ != nullptr) start(Role::Receive, 0, [this] { run_receiver(); });
+}
+
+void Engine::run(Launcher& launcher, std::chrono::milliseconds interval,
+                 const std::function<void(const RunStatus&)>& tick) {
+  try {
+    start(launcher);
+  } catch (...) {
+    // Those that run cannot be ended without those that do not. In here who handles this sees why.
+    std::terminate();
+  }
   constexpr std::chrono::milliseconds kStep{5};
   auto next = std::chrono::steady_clock::now() + interval;
   RunStatus status;
-  gather(status);
+  const auto look = [&] {
+    try {
+      gather(status);
+    } catch (const std::bad_alloc&) {
+      // The next look may find memory; the threads need none of it.
+    }
+  };
+  look();
   while (running_.load() > 0) {
     std::this_thread::sleep_for(kStep);
     if (std::chrono::steady_clock::now() < next) continue;
     next += interval;
-    gather(status);
+    look();
     tick(status);
   }
   launcher.join();

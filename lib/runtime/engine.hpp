@@ -102,7 +102,7 @@ class Engine {
 
   /// Starts everything on `launcher` and returns when the input has ended, or soon after stop(),
   /// and everything is written. `tick` is called on the caller's thread every `interval`, with
-  /// what the threads answered since the last one.
+  /// what the threads answered since the last one; it must not throw.
   void run(Launcher& launcher, std::chrono::milliseconds interval,
            const std::function<void(const RunStatus&)>& tick);
 
@@ -127,6 +127,7 @@ class Engine {
   void run_writer();
   struct Receiver;
   void share_sources();
+  void start(Launcher& launcher);
   void mark(Burst& burst, unsigned source) const;
   void prepare(Burst& burst, unsigned source);
   void complete(Burst& burst, unsigned index);

@@ -1,7 +1,10 @@
-// See digest.hpp. A failure of OpenSSL here means a broken installation, never bad input.
+// See digest.hpp. A failure of OpenSSL here means that there is no memory, or a broken
+// installation; never bad input.
 #include "sinks/digest.hpp"
 
 #include "base/check.hpp"
+
+#include <new>
 
 namespace flowloom {
 namespace {
@@ -16,12 +19,14 @@ const EVP_MD* fetched(DigestAlgorithm algorithm) {
 }  // namespace
 
 Digest::Digest(DigestAlgorithm algorithm) : context_(EVP_MD_CTX_new()) {
-  FLOWLOOM_CHECK(context_ != nullptr && fetched(algorithm) != nullptr);
-  FLOWLOOM_CHECK(EVP_DigestInit_ex2(context_.get(), fetched(algorithm), nullptr) == 1);
+  if (context_ == nullptr || fetched(algorithm) == nullptr ||
+      EVP_DigestInit_ex2(context_.get(), fetched(algorithm), nullptr) != 1) {
+    throw std::bad_alloc();
+  }
 }
 
 void Digest::start() {
-  FLOWLOOM_CHECK(EVP_DigestInit_ex2(context_.get(), nullptr, nullptr) == 1);
+  if (EVP_DigestInit_ex2(context_.get(), nullptr, nullptr) != 1) throw std::bad_alloc();
 }
 
 void Digest::update(ByteView bytes) {

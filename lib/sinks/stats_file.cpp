@@ -2,12 +2,12 @@
 #include "sinks/stats_file.hpp"
 
 #include "sinks/descriptor.hpp"
+#include "sinks/json_memory.hpp"
 #include "sinks/text.hpp"
 
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <rapidjson/prettywriter.h>
-#include <rapidjson/stringbuffer.h>
 #include <rapidjson/writer.h>
 #include <sys/stat.h>
 
@@ -16,6 +16,10 @@
 
 namespace flowloom {
 namespace {
+
+using PrettyJson =
+    rapidjson::PrettyWriter<JsonBuffer, rapidjson::UTF8<>, rapidjson::UTF8<>, JsonMemory>;
+using PlainJson = rapidjson::Writer<JsonBuffer, rapidjson::UTF8<>, rapidjson::UTF8<>, JsonMemory>;
 
 template <class Json>
 void key(Json& json, std::string_view name) {
@@ -151,8 +155,8 @@ std::string failed(const std::string& path, int error) {
 }  // namespace
 
 std::string format_stats(const LedgerSnapshot& ledger) {
-  rapidjson::StringBuffer buffer;
-  rapidjson::PrettyWriter<rapidjson::StringBuffer> json(buffer);
+  JsonBuffer buffer;
+  PrettyJson json(buffer);
   json.SetIndent(' ', 1);
   json.SetFormatOptions(rapidjson::kFormatSingleLineArray);
   json.StartObject();
@@ -162,8 +166,8 @@ std::string format_stats(const LedgerSnapshot& ledger) {
 }
 
 std::string format_stats_members(const LedgerSnapshot& ledger) {
-  rapidjson::StringBuffer buffer;
-  rapidjson::Writer<rapidjson::StringBuffer> json(buffer);
+  JsonBuffer buffer;
+  PlainJson json(buffer);
   json.StartObject();
   write_members(json, ledger);
   json.EndObject();
