@@ -62,7 +62,7 @@ def main():
     with scratch() as name:
         folder = pathlib.Path(name)
         for options in (["--workers", "1"],
-                        ["--workers", "2", "--sha256", "--write", "flows,pack=zstd,alerts,pcap"]):
+                        ["--workers", "2", "--sha256", "--write", "flows,pack,alerts,pcap"]):
             check_options(checks, flowloom, library, folder, options)
     checks.finish()
 
