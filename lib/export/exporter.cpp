@@ -63,7 +63,7 @@ Exporter::Exporter(const ExporterConfig& config)
       memory_(config.memory,
               config.when_full == WhenFull::Shed ? std::uint64_t{2} * messages_max_ : 0),
       slots_(config.max_flows),
-      tickets_(config.early_bytes == EarlyBytes::Yes ? config.max_flows : 0),
+      tickets_(config.early_bytes == EarlyBytes::No ? 0 : config.max_flows),
       message_memory_(messages_max_ * sizeof(StreamMessage)),
       to_writer_(messages_max_),
       from_writer_(messages_max_) {}

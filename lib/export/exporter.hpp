@@ -148,7 +148,7 @@ class Exporter final : public StreamConsumer {
   [[nodiscard]] std::uint32_t ticket_of(ConsumerSlot slot) const;
   static OddPart& odd_of(Slot& slot);
   [[nodiscard]] static bool may_go_early(const Slot& slot);
-  void post_bytes(const EventKey& key, ConsumerSlot& slot);
+  void post_bytes(const EventKey& key, const ConnectionView& view, ConsumerSlot& slot);
   static void begin_at(Slot& slot, unsigned i, StreamOffset offset);
   void append(const EventKey& key, const ConnectionView& view, std::uint32_t slot, unsigned i,
               StreamOffset offset, ByteView bytes);

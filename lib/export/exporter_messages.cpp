@@ -112,13 +112,13 @@ void Exporter::post_progress(const EventKey& key, const ConnectionView& view,
   post(message);
 }
 
-void Exporter::on_end(const EventKey& key, const ConnectionView&, ConsumerSlot& slot,
+void Exporter::on_end(const EventKey& key, const ConnectionView& view, ConsumerSlot& slot,
                       Direction d) {
   constexpr unsigned kBoth = 3;
-  Slot* const s = config_.early_bytes == EarlyBytes::Yes ? find_slot(slot) : nullptr;
+  Slot* const s = config_.early_bytes == EarlyBytes::No ? nullptr : find_slot(slot);
   if (s == nullptr) return;
   s->ended = (s->ended | 1U << index_of(d)) & kBoth;
-  if (s->ended == kBoth && may_go_early(*s)) post_bytes(key, slot);
+  if (s->ended == kBoth && may_go_early(*s)) post_bytes(key, view, slot);
 }
 
 // What has a story to tell beside its bytes waits for the end.
@@ -126,7 +126,7 @@ bool Exporter::may_go_early(const Slot& slot) {
   return !slot.posted && !slot.is_odd && slot.ticket == 0 && !slot.is_empty();
 }
 
-void Exporter::post_bytes(const EventKey& key, ConsumerSlot& slot) {
+void Exporter::post_bytes(const EventKey& key, const ConnectionView& view, ConsumerSlot& slot) {
   StreamMessage* message = take_message(Purpose::Progress);
   if (message == nullptr) return;
   const std::uint32_t ticket = tickets_.take() + 1;
@@ -134,6 +134,7 @@ void Exporter::post_bytes(const EventKey& key, ConsumerSlot& slot) {
   message->key = key;
   message->kind = StreamMessage::Kind::Bytes;
   message->ticket = ticket;
+  if (config_.early_bytes == EarlyBytes::Named) view.describe(message->record);
   move_to_message(slots_[slot - 1], *message);
   unlink(slot);
   slots_.give_back(slot - 1);

@@ -34,8 +34,9 @@ inline constexpr std::uint32_t kListedConflictsMax = 16;
 /// Bytes of conflicts that are kept of one connection: both copies, both directions.
 inline constexpr std::uint32_t kEvidenceBytesMax = 64 * 1024;
 
-/// Whether the bytes of a connection may travel before it ends.
-enum class EarlyBytes : std::uint8_t { No, Yes };
+/// Whether the bytes of a connection may travel before it ends, and whether with a record, where
+/// somebody needs its names.
+enum class EarlyBytes : std::uint8_t { No, Bare, Named };
 
 /// Whether the bytes of conflicts are wanted.
 enum class KeepEvidence : std::uint8_t { No, Yes };
@@ -70,9 +71,9 @@ struct PacketEntry {
 /// (packed, in ascending offset) announced since the message before it. To find where data bytes
 /// stand: the stream position runs from `data_offset[d]`, jumping over the gaps as they are met.
 ///
-/// With EarlyBytes::Yes a connection both of whose directions came to their end without a gap sends
-/// what it has gathered at that moment, as a Bytes message without a record: it may linger for
-/// another minute. Its Close message names the same ticket, and has no data.
+/// With EarlyBytes a connection both of whose directions came to their end without a gap sends what
+/// it has gathered at that moment, if that is all, as a Bytes message: it may linger for another
+/// minute. Its Close message names the same ticket, and has no data.
 struct StreamMessage {
   enum class Kind : std::uint8_t { Progress, Close, Probe, Summary, Bytes };
 
@@ -87,7 +88,8 @@ struct StreamMessage {
   BlockChain gaps[2];
   BlockChain conflicts;            ///< of both directions: ConflictEntry and copies, packed
   BlockChain packets;              ///< PacketEntry and frames, packed, in order of arrival
-  ConnectionRecord record;         ///< final in a Close message, else a snapshot
+  /// Final in a Close message, else a snapshot; none in a Bytes message with EarlyBytes::Bare.
+  ConnectionRecord record;
   Probe probe;                     ///< of a Probe message, which carries nothing else but a record
   EvictionSummary summary;         ///< of a Summary, which carries nothing else
 };

@@ -28,7 +28,7 @@ PackSink::PackSink(Descriptor folder, const PackSettings& settings)
 
 void PackSink::consume(StreamEvent& event) {
   const StreamMessage& message = event.message();
-  const PackData data = message.ticket != 0 ? early_of(message) : append_all(message);
+  const PackData data = message.ticket != 0 ? early_.at(message) : append_all(message);
   const Pending entry{.encoded = encoder_.add(message, event.uid(), data),
                       .data = data.all(),
                       .connection = event.record().first_packet,
@@ -43,16 +43,9 @@ void PackSink::consume(StreamEvent& event) {
 }
 
 /// The record comes later, and the entry with it.
-void PackSink::consume_bytes(const StreamMessage& message) {
-  early_of(message) = append_all(message);
+void PackSink::consume_bytes(StreamEvent& event) {
+  early_.at(event.message()) = append_all(event.message());
   if (unindexed_ >= kIndexEvery) write_index();
-}
-
-PackData& PackSink::early_of(const StreamMessage& message) {
-  if (early_.size() <= message.worker) early_.resize(message.worker + std::size_t{1});
-  std::vector<PackData>& early = early_[message.worker];
-  if (early.size() < message.ticket) early.resize(message.ticket);
-  return early[message.ticket - 1];
 }
 
 PackData PackSink::append_all(const StreamMessage& message) {

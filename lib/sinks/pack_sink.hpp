@@ -11,6 +11,7 @@
 #include "sinks/pack_entry.hpp"
 #include "sinks/pack_file.hpp"
 #include "sinks/sink.hpp"
+#include "sinks/ticket_map.hpp"
 
 #include <chrono>
 #include <deque>
@@ -32,10 +33,10 @@ class PackSink final : public Sink {
   PackSink(Descriptor folder, const PackSettings& settings);
 
   [[nodiscard]] SinkNeeds needs() const override {
-    return {.bytes = true, .early_bytes = EarlyBytes::Yes};
+    return {.bytes = true, .early_bytes = EarlyBytes::Bare};
   }
   void consume(StreamEvent& event) override;
-  void consume_bytes(const StreamMessage& message) override;
+  void consume_bytes(StreamEvent& event) override;
   void flush() override;
   void rotate() override { write_out(); }  // one whole: its parts need each other
   void finish() override;
@@ -52,7 +53,6 @@ class PackSink final : public Sink {
 
   PackData append_all(const StreamMessage& message);
   PackExtent append(const BlockChain& chain);
-  PackData& early_of(const StreamMessage& message);
   void write_out();
   void write_data();
   [[nodiscard]] int write_data_block();
@@ -78,7 +78,7 @@ class PackSink final : public Sink {
   PackEncoder encoder_;
   std::deque<Pending> pending_;
   std::uint64_t entries_ = 0;         ///< in the index
-  std::vector<std::vector<PackData>> early_;  ///< by worker and ticket, which begin at 1
+  TicketMap<PackData> early_;
   ConnectionMap<bool> damaged_;       ///< connections that lost an entry and go on
   WriterStatus status_;
 };

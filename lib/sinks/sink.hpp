@@ -75,7 +75,7 @@ class Sink {
   virtual void consume(StreamEvent& event) = 0;
   /// All bytes of a connection whose close is yet to come: a message of the kind Bytes. Only where
   /// needs() asked for it.
-  virtual void consume_bytes(const StreamMessage& message) { (void)message; }
+  virtual void consume_bytes(StreamEvent& event) { (void)event; }
   /// A connection that looks like a probe of a port scan; `event` has its record and no bytes.
   virtual void consume_probe(StreamEvent& event) { (void)event; }
   /// Connections that were evicted and have no record of their own.

@@ -11,6 +11,7 @@
 namespace flowloom {
 namespace {
 
+constexpr std::array kBoth = {Direction::OriginatorToResponder, Direction::ResponderToOriginator};
 constexpr std::string_view kPartSuffix = ".part";
 constexpr mode_t kFileMode = 0666;  // the user's umask decides
 constexpr mode_t kFolderMode = 0777;
@@ -59,9 +60,19 @@ StreamsSink::StreamsSink(Descriptor streams_folder, const StreamsSettings& setti
 }
 
 void StreamsSink::consume(StreamEvent& event) {
-  constexpr std::array kBoth = {Direction::OriginatorToResponder, Direction::ResponderToOriginator};
+  const StreamMessage& message = event.message();
+  if (message.ticket != 0) {
+    const std::array<Place, 2> written = early_.at(message);
+    for (const Direction d : kBoth) settle(event, d, written[index_of(d)]);
+    if (!message.first) long_.erase(event.record().first_packet); // of messages without bytes
+    return;
+  }
   if (event.whole()) {
-    for (const Direction d : kBoth) write_whole(event, d);
+    for (const Direction d : kBoth) {
+      if (message.data[index_of(d)].bytes == 0) continue;
+      StreamPath path = path_of(event, d, place_of(placed_++));
+      if (write_whole(event, d, path)) name_file(event, d, path);
+    }
     return;
   }
   LongConnection& connection = long_.at(event.record().first_packet);
@@ -71,20 +82,49 @@ void StreamsSink::consume(StreamEvent& event) {
   long_.erase(event.record().first_packet);
 }
 
+/// Files that wait for their connections' ends will be counted before these.
+void StreamsSink::consume_bytes(StreamEvent& event) {
+  std::array<Place, 2>& written = early_.at(event.message());
+  for (const Direction d : kBoth) {
+    Place& place = written[index_of(d)];
+    place = Place::None;
+    if (event.message().data[index_of(d)].bytes == 0) continue;
+    place = place_of(placed_ + pending_++);
+    StreamPath path = path_of(event, d, place);
+    if (!write_whole(event, d, path)) place = Place::Lost;
+  }
+}
+
+/// The connection ended: a file that was written before may have to move.
+void StreamsSink::settle(StreamEvent& event, Direction direction, Place written) {
+  if (written == Place::None) return;
+  --pending_;
+  const Place place = place_of(placed_++);
+  if (written == Place::Lost) return;
+  StreamPath path = path_of(event, direction, place);
+  if (written != place) {
+    StreamPath from = path_of(event, direction, written);
+    if (const int error = rename(from.c_str(), path); error != 0) {
+      note_error(error);
+      path = from;
+    }
+  }
+  name_file(event, direction, path);
+}
+
 void StreamsSink::finish() {
   while (close_oldest()) continue;
 }
 
-void StreamsSink::write_whole(StreamEvent& event, Direction direction) {
+/// Creates the file of a stream that is there as a whole.
+bool StreamsSink::write_whole(StreamEvent& event, Direction direction, StreamPath& path) {
   const BlockChain& data = event.message().data[index_of(direction)];
-  if (data.bytes == 0) return;
-  StreamPath path = place(event, direction);
   Descriptor file = create(path);
   if (!file.valid()) {
     note_error(errno);
     ++status_.dropped;
     status_.dropped_bytes += data.bytes;
-    return;
+    return false;
   }
   std::uint64_t size = 0;
   WriteResult result = write_data(file.get(), event.message(), direction, size);
@@ -95,12 +135,11 @@ void StreamsSink::write_whole(StreamEvent& event, Direction direction) {
   if (result.error != 0) {
     note_error(result.error);
     abandon_whole(folder_.get(), path.c_str(), event, direction, result.written);
-    return;
+    return false;
   }
   status_.bytes += result.written;
   ++status_.records;
-  event.files[index_of(direction)].push("streams/");
-  event.files[index_of(direction)].push(path.view());
+  return true;
 }
 
 /// What there is of a stream stays readable as .part; an empty file says nothing and goes.
@@ -119,14 +158,19 @@ void StreamsSink::abandon_whole(int folder, const char* path, StreamEvent& event
 }
 
 /// Where a stream's file belongs, relative to streams/.
-StreamPath StreamsSink::place(StreamEvent& event, Direction direction) {
+StreamPath StreamsSink::path_of(StreamEvent& event, Direction direction, Place place) {
   StreamPath path;
-  if (placed_++ >= settings_.flat_files_max) {
+  if (place == Place::Folder) {
     for (const char c : event.uid().substr(1, 2)) path.push(lower_case(c));
     path.push('/');
   }
   path.push(format_stream_name(event.record(), direction, event.uid()).view());
   return path;
+}
+
+void StreamsSink::name_file(StreamEvent& event, Direction direction, const StreamPath& path) {
+  event.files[index_of(direction)].push("streams/");
+  event.files[index_of(direction)].push(path.view());
 }
 
 /// A new file; the folder is made when it turns out to be missing. On failure errno says why.
@@ -213,7 +257,7 @@ void StreamsSink::append(StreamEvent& event, Direction direction, LongStream& st
 /// The connection ended: the part gets its name.
 void StreamsSink::complete(StreamEvent& event, Direction direction, LongStream& stream) {
   if (stream.state == LongStream::State::Empty) return;
-  StreamPath path = place(event, direction);
+  StreamPath path = path_of(event, direction, place_of(placed_++));
   if (stream.state == LongStream::State::Failed) {
     ++status_.dropped;
     return;
@@ -238,19 +282,23 @@ void StreamsSink::complete(StreamEvent& event, Direction direction, LongStream& 
     return;
   }
   ++status_.records;
-  event.files[index_of(direction)].push("streams/");
-  event.files[index_of(direction)].push(path.view());
+  name_file(event, direction, path);
 }
 
 /// Gives a finished part its name; an errno value where that fails.
 int StreamsSink::rename_part(StreamEvent& event, Direction direction, StreamPath& path) const {
   FileName part = format_stream_name(event.record(), direction, event.uid());
   part.push(kPartSuffix);
-  const auto rename = [&] {
-    return ::renameat(folder_.get(), part.c_str(), folder_.get(), path.c_str()) == 0 ? 0 : errno;
+  return rename(part.c_str(), path);
+}
+
+/// The folder is made when it turns out to be missing; an errno value on failure.
+int StreamsSink::rename(const char* from, StreamPath& to) const {
+  const auto once = [&] {
+    return ::renameat(folder_.get(), from, folder_.get(), to.c_str()) == 0 ? 0 : errno;
   };
-  const int error = rename();
-  return error == ENOENT && make_folder_of(path) ? rename() : error;
+  const int error = once();
+  return error == ENOENT && make_folder_of(to) ? once() : error;
 }
 
 /// The stream's descriptor, opened if need be; -1 with errno set.

@@ -6,7 +6,9 @@
 // The first kFlatFilesMax files lie in streams/, later ones in streams/XX/, where XX are the
 // first two digits of the uid in lower case: a file system that ignores case merges no folders
 // that others keep apart. Files are counted when connections end, in the run's total order, so
-// the place of a file does not depend on workers or bursts.
+// the place of a file does not depend on workers or bursts. What comes whole before its connection
+// ends is written at once where it will belong if connections end in the order in which their
+// streams do, as nearly all do; a file for which that turns out wrong is moved when they end.
 //
 // With GapFill::Zero a file is as long as the stream with its gaps, also those at its end;
 // the zeros are holes in the file and cost no space.
@@ -16,6 +18,7 @@
 #include "sinks/connection_map.hpp"
 #include "sinks/descriptor.hpp"
 #include "sinks/sink.hpp"
+#include "sinks/ticket_map.hpp"
 
 #include <list>
 #include <span>
@@ -39,13 +42,18 @@ class StreamsSink final : public Sink {
   /// Preconditions: `streams_folder` is an open, empty directory.
   StreamsSink(Descriptor streams_folder, const StreamsSettings& settings);
 
-  [[nodiscard]] SinkNeeds needs() const override { return {.bytes = true}; }
+  [[nodiscard]] SinkNeeds needs() const override {
+    return {.bytes = true, .early_bytes = EarlyBytes::Named};
+  }
   void consume(StreamEvent& event) override;
+  void consume_bytes(StreamEvent& event) override;
   void finish() override;
   [[nodiscard]] WriterStatus status() const override { return status_; }
   [[nodiscard]] std::size_t open_files() const { return open_.size(); }
 
  private:
+  /// Where below streams/ a file lies.
+  enum class Place : std::uint8_t { None, Flat, Folder, Lost };
   struct LongStream;
   struct OpenFile {
     Descriptor file;
@@ -65,18 +73,24 @@ class StreamsSink final : public Sink {
     std::array<LongStream, 2> streams;
   };
 
-  void write_whole(StreamEvent& event, Direction direction);
+  [[nodiscard]] bool write_whole(StreamEvent& event, Direction direction, StreamPath& path);
   void abandon_whole(int folder_file, const char* path, StreamEvent& event, Direction direction,
                      std::uint64_t written);
+  void settle(StreamEvent& event, Direction direction, Place written);
   void append(StreamEvent& event, Direction direction, LongStream& stream);
   void complete(StreamEvent& event, Direction direction, LongStream& stream);
-  StreamPath place(StreamEvent& event, Direction direction);
+  [[nodiscard]] Place place_of(std::uint64_t count) const {
+    return count < settings_.flat_files_max ? Place::Flat : Place::Folder;
+  }
+  static StreamPath path_of(StreamEvent& event, Direction direction, Place place);
+  static void name_file(StreamEvent& event, Direction direction, const StreamPath& path);
   WriteResult write_data(int fd, const StreamMessage& message, Direction direction,
                          std::uint64_t& size);
   WriteResult stretch(int fd, const SideRecord& side, std::uint64_t& size) const;
   Descriptor create(StreamPath& path);
   [[nodiscard]] bool make_folder_of(const StreamPath& path) const;
   int rename_part(StreamEvent& event, Direction direction, StreamPath& path) const;
+  int rename(const char* from, StreamPath& to) const;
   int acquire(StreamEvent& event, Direction direction, LongStream& stream);
   Descriptor open_part(StreamEvent& event, Direction direction, int flags);
   bool close_oldest();
@@ -87,7 +101,9 @@ class StreamsSink final : public Sink {
   Descriptor folder_;
   StreamsSettings settings_;
   WriterStatus status_;
-  std::uint64_t placed_ = 0;  ///< files that were given a place
+  std::uint64_t placed_ = 0;   ///< files of connections that ended
+  std::uint64_t pending_ = 0;  ///< files of those that are whole and have not ended
+  TicketMap<std::array<Place, 2>> early_;
   OpenFiles open_;            ///< most recently used first
   ConnectionMap<LongConnection> long_;
 };

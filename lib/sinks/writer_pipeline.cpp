@@ -34,6 +34,19 @@ void look_ahead(std::span<StreamMessage* const> messages, std::size_t now) {
   for (std::size_t at = 0; at < sizeof next.record; at += kLine) __builtin_prefetch(record + at);
 }
 
+/// As early as the one that waits longest lets them go.
+EarlyBytes early_bytes_of(const std::vector<std::unique_ptr<Sink>>& sinks, const SinkNeeds& all) {
+  if (!all.bytes || all.sha256 || all.packets != PacketsWanted::None) return EarlyBytes::No;
+  EarlyBytes wanted = EarlyBytes::Bare;
+  for (const auto& sink : sinks) {
+    const SinkNeeds needs = sink->needs();
+    if (!needs.bytes) continue;
+    if (needs.early_bytes == EarlyBytes::No) return EarlyBytes::No;
+    wanted = std::max(wanted, needs.early_bytes);
+  }
+  return wanted;
+}
+
 }  // namespace
 
 WriterPipeline::WriterPipeline(std::vector<std::unique_ptr<Sink>> sinks,
@@ -45,13 +58,7 @@ WriterPipeline::WriterPipeline(std::vector<std::unique_ptr<Sink>> sinks,
     needs_.bytes |= sink->needs().bytes || sink->needs().sha256;
     needs_.packets = std::max(needs_.packets, sink->needs().packets);
   }
-  const auto waits_for_end = [](const auto& sink) {
-    return sink->needs().bytes && sink->needs().early_bytes == EarlyBytes::No;
-  };
-  if (needs_.bytes && !needs_.sha256 && needs_.packets == PacketsWanted::None &&
-      std::none_of(sinks_.begin(), sinks_.end(), waits_for_end)) {
-    needs_.early_bytes = EarlyBytes::Yes;
-  }
+  needs_.early_bytes = early_bytes_of(sinks_, needs_);
   if (needs_.sha256) sha256_ = std::make_unique<Sha256Stage>(settings);
 }
 
@@ -84,11 +91,11 @@ void WriterPipeline::deliver_one(const StreamMessage& message,
   if (rotate_every_.count() != 0) rotate_if_due(message.key.clock, rotate_every_);
   if (message.kind == StreamMessage::Kind::Summary) return take_summary(message);
   pass_summary();
+  StreamEvent event(message, ids_);
   if (message.kind == StreamMessage::Kind::Bytes) {
-    for (const auto& sink : sinks_) sink->consume_bytes(message);
+    for (const auto& sink : sinks_) sink->consume_bytes(event);
     return;
   }
-  StreamEvent event(message, ids_);
   if (message.kind == StreamMessage::Kind::Probe) {
     for (const auto& sink : sinks_) sink->consume_probe(event);
     return;

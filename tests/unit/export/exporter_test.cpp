@@ -47,6 +47,7 @@ using Connection = std::array<Told, 2>;
 /// What a writer makes of messages: the position runs from data_offset, jumping over gaps.
 class Receiver {
  public:
+  explicit Receiver(EarlyBytes early_bytes = EarlyBytes::No) : early_bytes_(early_bytes) {}
   void take(const StreamMessage& message) {
     if (message.kind == StreamMessage::Kind::Bytes) return take_early(message);
     const std::uint64_t id = message.record.first_packet;
@@ -70,6 +71,7 @@ class Receiver {
     EXPECT_EQ(early_.count(message.ticket), 0u) << "ticket " << message.ticket << " is in use";
     EXPECT_EQ(message.gaps[0].bytes + message.gaps[1].bytes + message.conflicts.bytes, 0u);
     for (unsigned i = 0; i < 2; ++i) take(message, i, early_[message.ticket][i]);
+    if (early_bytes_ == EarlyBytes::Named) names_[message.ticket] = message.record.first_packet;
     ++early_count_;
   }
   void join_early(const StreamMessage& message, Connection& told) {
@@ -81,6 +83,9 @@ class Receiver {
       told[i].bytes = early->second[i].bytes;
     }
     early_.erase(early);
+    if (early_bytes_ == EarlyBytes::Named) {
+      EXPECT_EQ(message.record.first_packet, names_[message.ticket]);
+    }
   }
 
   static std::vector<Gap> gaps_of(const BlockChain& chain) {
@@ -135,7 +140,9 @@ class Receiver {
   }
 
   std::map<std::uint64_t, Connection> connections_;
-  std::map<std::uint32_t, Connection> early_;  // by ticket
+  EarlyBytes early_bytes_;
+  std::map<std::uint32_t, Connection> early_;     // by ticket
+  std::map<std::uint32_t, std::uint64_t> names_;  // first packets, by ticket
   std::size_t early_count_ = 0;
   std::size_t messages_ = 0;
   std::size_t closed_ = 0;
@@ -327,17 +334,19 @@ INSTANTIATE_TEST_SUITE_P(
                     Case{"NoMemoryForEvidence", 1, 10, 2000, 9000, 3, KeepEvidence::Yes}),
     [](const auto& values) { return std::string(values.param.name); });
 
+class ExporterEarly : public ::testing::TestWithParam<EarlyBytes> {};
+
 // Connections of which every third has a gap, every fifth is contradicted after its end, and every
 // seventh is longer than a message. They close long after they ended.
-TEST(Exporter, BytesOfAnEndedConnectionGoAhead) {
+TEST_P(ExporterEarly, BytesOfAnEndedConnectionGoAhead) {
   constexpr std::uint32_t kConnections = 105;
   constexpr std::uint32_t kLinger = 40;
   ExporterConfig config;
   config.max_flows = kConnections;
   config.messages = 64;
-  config.early_bytes = EarlyBytes::Yes;
+  config.early_bytes = GetParam();
   Exporter exporter(config);
-  Receiver receiver;
+  Receiver receiver(GetParam());
   std::thread writer([&] { receive_all(exporter, receiver); });
   Teller teller(exporter, kConnections);
   std::uint32_t plain = 0;
@@ -362,6 +371,9 @@ TEST(Exporter, BytesOfAnEndedConnectionGoAhead) {
   exporter.on_watermark({}); // takes home what the writer is done with
   EXPECT_EQ(0u, exporter.levels().bytes);
 }
+
+INSTANTIATE_TEST_SUITE_P(Names, ExporterEarly,
+                         ::testing::Values(EarlyBytes::Bare, EarlyBytes::Named));
 
 // Sixty-four blocks of gaps used to be the end of the list.
 TEST(Exporter, ListsEveryGapOfAConnectionWithMany) {

@@ -97,7 +97,7 @@ class PackTest : public ::testing::Test {
         continue;
       }
       builder.early(1 + static_cast<std::uint32_t>(n % kLater));
-      sink.consume_bytes(builder.message());
+      test::feed(sink, builder);
       earlier.record = builder.record();
       earlier.ticket = builder.message().ticket;
     }

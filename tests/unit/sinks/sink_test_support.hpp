@@ -34,7 +34,11 @@ class RecordingOwner final : public MessageOwner {
 inline std::array<std::string, 2> feed(Sink& sink, MessageBuilder& builder) {
   static IdMaker ids;
   StreamEvent event(builder.message(), ids);
-  sink.consume(event);
+  if (builder.message().kind == StreamMessage::Kind::Bytes) {
+    sink.consume_bytes(event);
+  } else {
+    sink.consume(event);
+  }
   return {std::string(event.files[0].view()), std::string(event.files[1].view())};
 }
 

@@ -125,6 +125,87 @@ TEST_F(StreamsSinkTest, SpreadsOverFoldersInTheOrderOfClosing) {
   }
 }
 
+// A connection that lingers: its streams are whole, its record comes later.
+TEST_F(StreamsSinkTest, WholeStreamHasItsNameBeforeItsConnectionEnds) {
+  StreamsSink sink = make();
+  MessageBuilder bytes;
+  bytes.data(kOrig, "question").data(kResp, pattern(5000)).early(7);
+  EXPECT_EQ("", feed(sink, bytes)[0]) << "nobody is told before the record comes";
+  ASSERT_EQ(2u, files().size());
+  for (const std::string& name : files()) EXPECT_FALSE(name.ends_with(".part")) << name;
+  EXPECT_EQ(2u, sink.status().records);
+  MessageBuilder close;
+  close.closes(bytes.message());
+  const auto names = feed(sink, close);
+  EXPECT_EQ("question", content(names[0]));
+  EXPECT_EQ(pattern(5000), content(names[1]));
+  EXPECT_EQ(2u, files().size());
+  EXPECT_EQ(2u, sink.status().records);
+}
+
+// A ticket is used again, and a direction that had a file then has none now.
+TEST_F(StreamsSinkTest, TicketsAreUsedAgain) {
+  StreamsSink sink = make();
+  for (std::uint64_t n = 1; n <= 3; ++n) {
+    MessageBuilder bytes;
+    bytes.number(n).data(n == 2 ? kResp : kOrig, std::to_string(n)).early(1);
+    feed(sink, bytes);
+    MessageBuilder close;
+    close.closes(bytes.message());
+    const auto names = feed(sink, close);
+    EXPECT_EQ(std::to_string(n), content(names[n == 2 ? 1 : 0]));
+    EXPECT_EQ("", names[n == 2 ? 0 : 1]);
+  }
+}
+
+// Wherever they were written first: the first three to close lie flat, and the others in folders.
+TEST_F(StreamsSinkTest, PlacesOfEarlyStreamsGoByTheOrderOfClosing) {
+  constexpr std::uint32_t kConnections = 8;
+  std::vector<std::uint32_t> order = {1, 2, 3, 4, 5, 6, 7, 8};
+  for (const std::size_t turn : {0, 3, 5, 7}) {
+    test::TempFolder folder;
+    StreamsSink sink(test::open_folder(folder.path()), {.flat_files_max = 3});
+    std::rotate(order.begin(), order.begin() + static_cast<std::ptrdiff_t>(turn), order.end());
+    std::vector<MessageBuilder> bytes(kConnections);
+    for (std::uint32_t n = 1; n <= kConnections; ++n) {
+      bytes[n - 1].number(n).data(kOrig, std::to_string(n)).early(n);
+      feed(sink, bytes[n - 1]);
+    }
+    for (std::size_t i = 0; i < kConnections; ++i) {
+      MessageBuilder close;
+      close.closes(bytes[order[i] - 1].message());
+      const std::string name = feed(sink, close)[0].substr(8);
+      EXPECT_EQ(i < 3, name.find('/') == std::string::npos) << name;
+      EXPECT_EQ(std::to_string(order[i]), read_file(folder / name));
+    }
+    EXPECT_EQ(kConnections, files_below(folder.path()).size());
+    EXPECT_TRUE(sink.status().first_error.empty());
+  }
+}
+
+// Others close between: those are counted first, and early files have to move.
+TEST_F(StreamsSinkTest, EarlyStreamsGiveWayToConnectionsThatEndBeforeThem) {
+  StreamsSink sink = make({.flat_files_max = 2});
+  std::vector<MessageBuilder> bytes(2);
+  for (std::uint32_t n = 0; n < 2; ++n) {
+    bytes[n].number(n + 1).data(kOrig, "early").early(n + 1);
+    feed(sink, bytes[n]);
+  }
+  MessageBuilder whole;
+  whole.number(3).data(kOrig, "whole");
+  EXPECT_EQ('.', feed(sink, whole)[0][10]) << "streams/10.1.1.101...";
+  std::array<std::string, 2> names;
+  for (std::uint32_t n = 0; n < 2; ++n) {
+    MessageBuilder close;
+    close.closes(bytes[n].message());
+    names[n] = feed(sink, close)[0];
+    EXPECT_EQ("early", content(names[n]));
+  }
+  EXPECT_EQ('.', names[0][10]) << names[0];
+  EXPECT_EQ('/', names[1][10]) << names[1];
+  EXPECT_EQ(3u, files().size());
+}
+
 TEST_F(StreamsSinkTest, ReusedTupleDoesNotCollide) {
   StreamsSink sink = make();
   std::set<std::string> names;
@@ -266,6 +347,24 @@ TEST_F(StreamsSinkTest, FullDiskLosesOneStreamAndTheRestGoesOn) {
                                  [](const std::string& name) { return name.ends_with(".part"); });
   ASSERT_NE(names.end(), part);
   EXPECT_EQ(pattern(5000).substr(0, 1000), read_file(folder_ / *part));
+}
+
+TEST_F(StreamsSinkTest, FullDiskBeforeAConnectionEnds) {
+  StreamsSink sink = make();
+  MessageBuilder bytes;
+  bytes.data(kOrig, pattern(5000)).data(kResp, "small").early(1);
+  {
+    FileSizeLimit limit(1000);
+    feed(sink, bytes);
+  }
+  MessageBuilder close;
+  close.closes(bytes.message());
+  const auto names = feed(sink, close);
+  EXPECT_EQ("", names[0]);
+  EXPECT_EQ("small", content(names[1]));
+  EXPECT_EQ(1u, sink.status().records);
+  EXPECT_EQ(1u, sink.status().dropped);
+  EXPECT_EQ(4000u, sink.status().dropped_bytes);
 }
 
 TEST_F(StreamsSinkTest, FullDiskInALongStreamLeavesThePart) {

@@ -97,6 +97,38 @@ Outcome run(std::vector<MessageBuilder>& traffic, const HeavySettings& settings,
   return outcome;
 }
 
+/// What a pipeline asks of workers with such sinks.
+EarlyBytes early_bytes_with(std::initializer_list<SinkNeeds> needs) {
+  class NeedySink final : public Sink {
+   public:
+    explicit NeedySink(const SinkNeeds& needs) : needs_(needs) {}
+    [[nodiscard]] SinkNeeds needs() const override { return needs_; }
+    void consume(StreamEvent&) override {}
+    void finish() override {}
+    [[nodiscard]] WriterStatus status() const override { return {}; }
+
+   private:
+    SinkNeeds needs_;
+  };
+  std::vector<std::unique_ptr<Sink>> sinks;
+  for (const SinkNeeds& one : needs) sinks.push_back(std::make_unique<NeedySink>(one));
+  return WriterPipeline(std::move(sinks), {}).needs().early_bytes;
+}
+
+// Bytes go early only where everybody who wants them agrees, and with names where one needs them.
+TEST(WriterPipelineTest, BytesGoEarlyAsFarAsAllSinksAgree) {
+  const SinkNeeds records = {.gap_lists = true};
+  const SinkNeeds bare = {.bytes = true, .early_bytes = EarlyBytes::Bare};
+  const SinkNeeds named = {.bytes = true, .early_bytes = EarlyBytes::Named};
+  const SinkNeeds late = {.bytes = true};
+  EXPECT_EQ(EarlyBytes::No, early_bytes_with({records}));
+  EXPECT_EQ(EarlyBytes::Bare, early_bytes_with({records, bare}));
+  EXPECT_EQ(EarlyBytes::Named, early_bytes_with({named, records, bare}));
+  EXPECT_EQ(EarlyBytes::No, early_bytes_with({named, late, bare}));
+  EXPECT_EQ(EarlyBytes::No, early_bytes_with({named, {.sha256 = true}}));
+  EXPECT_EQ(EarlyBytes::No, early_bytes_with({named, {.packets = PacketsWanted::Summaries}}));
+}
+
 TEST(WriterPipelineTest, ParallelPathEqualsStraightPath) {
   for (unsigned seed = 1; seed <= 5; ++seed) {
     auto traffic = mixed_traffic(600, seed);
