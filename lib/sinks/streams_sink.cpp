@@ -107,6 +107,8 @@ void StreamsSink::settle(StreamEvent& event, Direction direction, Place written)
     if (const int error = rename(from.c_str(), path); error != 0) {
       note_error(error);
       path = from;
+    } else if (written == Place::Folder) {
+      leave_folder_of(from);
     }
   }
   name_file(event, direction, path);
@@ -193,6 +195,12 @@ bool StreamsSink::make_folder_of(const StreamPath& path) const {
   if (slash == std::string_view::npos) return false;
   const std::string folder(path.view().substr(0, slash));
   return ::mkdirat(folder_.get(), folder.c_str(), kFolderMode) == 0;
+}
+
+/// Removes the folder that a path below streams/ names if nothing else is in it.
+void StreamsSink::leave_folder_of(const StreamPath& path) const {
+  const std::string folder(path.view().substr(0, path.view().find('/')));
+  ::unlinkat(folder_.get(), folder.c_str(), AT_REMOVEDIR);
 }
 
 /// Writes the message's bytes of one direction into a file of `size` bytes.

@@ -89,6 +89,7 @@ class StreamsSink final : public Sink {
   WriteResult stretch(int fd, const SideRecord& side, std::uint64_t& size) const;
   Descriptor create(StreamPath& path);
   [[nodiscard]] bool make_folder_of(const StreamPath& path) const;
+  void leave_folder_of(const StreamPath& path) const;
   int rename_part(StreamEvent& event, Direction direction, StreamPath& path) const;
   int rename(const char* from, StreamPath& to) const;
   int acquire(StreamEvent& event, Direction direction, LongStream& stream);

@@ -7,6 +7,8 @@
 #include <sys/stat.h>
 
 #include <cctype>
+#include <filesystem>
+#include <fstream>
 #include <set>
 
 namespace flowloom {
@@ -180,6 +182,9 @@ TEST_F(StreamsSinkTest, PlacesOfEarlyStreamsGoByTheOrderOfClosing) {
     }
     EXPECT_EQ(kConnections, files_below(folder.path()).size());
     EXPECT_TRUE(sink.status().first_error.empty());
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(folder.path())) {
+      EXPECT_FALSE(std::filesystem::is_empty(entry)) << entry.path();
+    }
   }
 }
 
