@@ -83,7 +83,8 @@ def check_live(checks, live):
                     left -= len(accepted.recv(left))
                 accepted.close()
         out, err = running.communicate(timeout=TIMEOUT)
-        mine = [line for line in out.splitlines() if line.startswith("127.0.0.1:")]
+        mine = [line for line in out.splitlines()
+                if line.startswith("127.0.0.1:") and line.endswith(" bytes")]
         total = sum(int(line.split()[1]) for line in mine)
         checks.that(total >= 1234, f"live heard {out} {err}")
         checks.equal(0, running.returncode, f"live ends well {err}")

@@ -164,7 +164,7 @@ TEST_F(StreamsSinkTest, TicketsAreUsedAgain) {
 TEST_F(StreamsSinkTest, PlacesOfEarlyStreamsGoByTheOrderOfClosing) {
   constexpr std::uint32_t kConnections = 8;
   std::vector<std::uint32_t> order = {1, 2, 3, 4, 5, 6, 7, 8};
-  for (const std::size_t turn : {0, 3, 5, 7}) {
+  for (const std::size_t turn : {0U, 3U, 5U, 7U}) {
     test::TempFolder folder;
     StreamsSink sink(test::open_folder(folder.path()), {.flat_files_max = 3});
     std::rotate(order.begin(), order.begin() + static_cast<std::ptrdiff_t>(turn), order.end());
