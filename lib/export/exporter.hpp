@@ -175,7 +175,8 @@ class Exporter final : public StreamConsumer {
   [[nodiscard]] std::size_t evidence_room(std::uint32_t slot) const;
   void post_progress(const EventKey& key, const ConnectionView& view, std::uint32_t slot);
   [[nodiscard]] bool mostly_gathered() const;
-  [[nodiscard]] StreamMessage* take_message(Purpose purpose);
+  [[nodiscard]] StreamMessage* take_message(Purpose purpose, StreamMessage::Kind kind,
+                                            const EventKey& key);
   [[nodiscard]] std::uint32_t messages_for(Purpose purpose) const;
   [[nodiscard]] bool more_on_the_way_than(std::uint64_t bytes) const {
     return memory_.in_use() > gathered_ + bytes;

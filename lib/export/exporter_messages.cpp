@@ -48,8 +48,10 @@ void Exporter::let_writer_catch_up() {
   }
 }
 
-// Live, nobody waits: nullptr.
-StreamMessage* Exporter::take_message(Purpose purpose) {
+// Its first lines are filled in; the rest may be that of an earlier one. Live, nobody waits:
+// nullptr.
+StreamMessage* Exporter::take_message(Purpose purpose, StreamMessage::Kind kind,
+                                      const EventKey& key) {
   let_writer_catch_up();
   Backoff backoff;
   while (messages_out_ >= messages_for(purpose)) {
@@ -59,14 +61,20 @@ StreamMessage* Exporter::take_message(Purpose purpose) {
     backoff.wait();
   }
   ++messages_out_;
-  if (free_messages_ == nullptr) {
-    FLOWLOOM_CHECK(fresh_messages_ < messages_max_);
-    return new (message_memory_.data() + fresh_messages_++ * sizeof(StreamMessage)) StreamMessage;
-  }
   StreamMessage* message = free_messages_;
-  free_messages_ = reinterpret_cast<StreamMessage*>(message->data[0].first);
-  message->data[0] = BlockChain{};
-  message->ticket = 0;
+  if (message == nullptr) {
+    FLOWLOOM_CHECK(fresh_messages_ < messages_max_);
+    message =
+        new (message_memory_.data() + fresh_messages_++ * sizeof(StreamMessage)) StreamMessage;
+  } else {
+    free_messages_ = reinterpret_cast<StreamMessage*>(message->data[0].first);
+    message->data[0] = BlockChain{};
+    message->ticket = 0;
+  }
+  message->key = key;
+  message->kind = kind;
+  message->worker = config_.worker;
+  message->first = true;
   return message;
 }
 
@@ -94,16 +102,13 @@ void Exporter::move_to_message(Slot& slot, StreamMessage& message) {
     move(slot.odd.packets, message.packets);
   }
   message.first = !slot.posted;
-  message.worker = config_.worker;
 }
 
 void Exporter::post_progress(const EventKey& key, const ConnectionView& view,
                              std::uint32_t slot) {
-  StreamMessage* message = take_message(Purpose::Progress);
+  StreamMessage* message = take_message(Purpose::Progress, StreamMessage::Kind::Progress, key);
   if (message == nullptr) return;
   Slot& s = slots_[slot - 1];
-  message->key = key;
-  message->kind = StreamMessage::Kind::Progress;
   view.describe_other(s.handle, message->record);
   describe_cuts(s, message->record);
   move_to_message(s, *message);
@@ -127,12 +132,10 @@ bool Exporter::may_go_early(const Slot& slot) {
 }
 
 void Exporter::post_bytes(const EventKey& key, const ConnectionView& view, ConsumerSlot& slot) {
-  StreamMessage* message = take_message(Purpose::Progress);
+  StreamMessage* message = take_message(Purpose::Progress, StreamMessage::Kind::Bytes, key);
   if (message == nullptr) return;
   const std::uint32_t ticket = tickets_.take() + 1;
   FLOWLOOM_CHECK(ticket != 0); // one per connection at most
-  message->key = key;
-  message->kind = StreamMessage::Kind::Bytes;
   message->ticket = ticket;
   if (config_.early_bytes == EarlyBytes::Named) view.describe(message->record);
   move_to_message(slots_[slot - 1], *message);
@@ -143,15 +146,11 @@ void Exporter::post_bytes(const EventKey& key, const ConnectionView& view, Consu
 }
 
 void Exporter::on_probe(const EventKey& key, const ConnectionView& view, const Probe& probe) {
-  StreamMessage* message = take_message(Purpose::Whole);
+  StreamMessage* message = take_message(Purpose::Whole, StreamMessage::Kind::Probe, key);
   if (message == nullptr) {
     ++shed_.probes;
     return;
   }
-  message->key = key;
-  message->kind = StreamMessage::Kind::Probe;
-  message->worker = config_.worker;
-  message->first = true;
   message->probe = probe;
   view.describe(message->record);
   leave_empty(*message);
@@ -162,15 +161,12 @@ void Exporter::on_close(const EventKey& key, const ConnectionView& view, Consume
   const std::uint32_t ticket = ticket_of(slot);
   Slot* const gathered = find_slot(slot);
   const bool promised = ticket != 0 || (gathered != nullptr && gathered->posted);
-  StreamMessage* message = take_message(promised ? Purpose::Promised : Purpose::Whole);
+  StreamMessage* message = take_message(promised ? Purpose::Promised : Purpose::Whole,
+                                        StreamMessage::Kind::Close, key);
   if (message == nullptr) {
     shed_connection(slot);
     return;
   }
-  message->key = key;
-  message->kind = StreamMessage::Kind::Close;
-  message->worker = config_.worker;
-  message->first = true;
   message->ticket = ticket;
   if (ticket != 0) tickets_.give_back(ticket - 1);
   view.describe(message->record);
@@ -192,12 +188,8 @@ void Exporter::on_close(const EventKey& key, const ConnectionView& view, Consume
 void Exporter::on_summary(const EventKey& key, const EvictionSummary& summary) {
   unsent_ += summary;
   if (unsent_.count() == 0) return;
-  StreamMessage* message = take_message(Purpose::Whole);
+  StreamMessage* message = take_message(Purpose::Whole, StreamMessage::Kind::Summary, key);
   if (message == nullptr) return;
-  message->key = key;
-  message->kind = StreamMessage::Kind::Summary;
-  message->worker = config_.worker;
-  message->first = true;
   message->summary = unsent_;
   message->record = ConnectionRecord{};
   leave_empty(*message);

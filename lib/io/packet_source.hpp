@@ -69,11 +69,7 @@ class PacketSource {
 
   /// Frames that lie in the memory returned can be read until `packets` more have been released, or
   /// until `keeper` was told otherwise, by a call from receive(). Empty: a source without such.
-  virtual ByteView keep_released(std::uint64_t packets, FrameKeeper& keeper) {
-    static_cast<void>(packets);
-    static_cast<void>(keeper);
-    return {};
-  }
+  virtual ByteView keep_released(std::uint64_t /*packets*/, FrameKeeper& /*keeper*/) { return {}; }
 
   [[nodiscard]] virtual SourceStats stats() const = 0;
 };

@@ -7,11 +7,9 @@ namespace flowloom {
 
 namespace {
 
-// Kinds of the IANA registry.
+// More kinds of the IANA registry.
 constexpr std::uint8_t kEndOfOptions = 0;
-constexpr std::uint8_t kNoOperation = 1;
 constexpr std::uint8_t kMssKind = 2;
-constexpr std::uint8_t kWindowScaleKind = 3;
 constexpr std::uint8_t kSackPermittedKind = 4;
 constexpr std::uint8_t kSackKind = 5;
 constexpr std::uint8_t kTimestampsKind = 8;
@@ -19,7 +17,6 @@ constexpr std::uint8_t kMd5Kind = 19;
 constexpr std::uint8_t kAuthenticationKind = 29;
 
 constexpr std::size_t kMssBytes = 4;
-constexpr std::size_t kWindowScaleBytes = 3;
 constexpr std::size_t kSackPermittedBytes = 2;
 constexpr std::size_t kTimestampsBytes = 10;
 constexpr std::size_t kSackBlockBytes = 8;
@@ -49,8 +46,8 @@ void set_option(const std::uint8_t* option, std::size_t length, TcpOptions& out)
       out.mss = load_be16(option + 2);
       out.present |= TcpOptions::kMss;
       return;
-    case kWindowScaleKind:
-      if (length != kWindowScaleBytes) return;
+    case tcp_option::kWindowScaleKind:
+      if (length != tcp_option::kWindowScaleBytes) return;
       out.window_scale = option[2];
       out.present |= TcpOptions::kWindowScale;
       return;
@@ -88,7 +85,7 @@ TcpOptions parse_tcp_options(ByteView options) {
   }
   std::size_t i = 0;
   while (i < options.size() && options[i] != kEndOfOptions) {
-    if (options[i] == kNoOperation) {
+    if (options[i] == tcp_option::kNoOperation) {
       ++i;
       continue;
     }

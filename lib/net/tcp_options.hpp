@@ -10,6 +10,16 @@
 
 namespace flowloom {
 
+/// Kinds and lengths of the options that are made anew as well as read (IANA registry).
+namespace tcp_option {
+inline constexpr std::uint8_t kNoOperation = 1;
+inline constexpr std::uint8_t kWindowScaleKind = 3;
+inline constexpr std::uint8_t kWindowScaleBytes = 3;
+}  // namespace tcp_option
+
+/// RFC 7323, section 2.3.
+inline constexpr std::uint8_t kMaxWindowScale = 14;
+
 /// A range that the receiver holds; [begin, end) as sent, unchecked.
 struct SackBlock {
   SeqNum begin;

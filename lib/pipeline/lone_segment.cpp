@@ -10,16 +10,9 @@ namespace flowloom {
 
 namespace {
 
-constexpr std::uint32_t kIpv4PlainBytes = 20;
-constexpr std::uint32_t kIpv6PlainBytes = 40;
-
-std::uint32_t plain_ip_bytes(bool is_ipv6) { return is_ipv6 ? kIpv6PlainBytes : kIpv4PlainBytes; }
-
-// Kinds and lengths of options (RFC 7323).
-constexpr std::uint8_t kNoOperation = 1;
-constexpr std::uint8_t kWindowScaleKind = 3;
-constexpr std::uint8_t kWindowScaleLength = 3;
-constexpr std::uint8_t kLargestShift = 14;
+std::uint32_t plain_ip_bytes(bool is_ipv6) {
+  return is_ipv6 ? kIpv6HeaderBytes : kIpv4MinHeaderBytes;
+}
 
 }  // namespace
 
@@ -65,7 +58,7 @@ Segment LoneSegment::common_part() const {
 
 bool LoneSyn::holds(const Packet& packet, const Segment& s, const TcpOptions& options) {
   return is_plain(packet, s) && s.length == 0 && !options.has(TcpOptions::kSignature) &&
-         options.window_scale <= kLargestShift;
+         options.window_scale <= kMaxWindowScale;
 }
 
 void LoneSyn::set(const FlowKey& key, const Packet& packet, const Segment& s,
@@ -87,9 +80,9 @@ Segment LoneSyn::segment(Text& text) const {
     size = kAlignedTimestampsBytes;
   }
   if (const std::uint32_t scale = fact(kWindowScale, 4); scale > 0) {
-    text[size++] = kNoOperation;
-    text[size++] = kWindowScaleKind;
-    text[size++] = kWindowScaleLength;
+    text[size++] = tcp_option::kNoOperation;
+    text[size++] = tcp_option::kWindowScaleKind;
+    text[size++] = tcp_option::kWindowScaleBytes;
     text[size++] = static_cast<std::uint8_t>(scale - 1);
   }
   Segment s = common_part();

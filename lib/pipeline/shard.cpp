@@ -429,13 +429,9 @@ Connection* Shard::admit(const Packet& packet, const FlowKey& key, const Segment
     ledger_.reached(Limit::MaxFlows);
     return nullptr;
   }
-  const bool from_upper = !packet.has(packet_flags::kFromLower);
-  const bool by_originator = first_direction(packet, s) == Direction::OriginatorToResponder;
-  Connection& c =
-      begin(index, key, s, by_originator == from_upper ? KeySide::Upper : KeySide::Lower);
-  if (!by_originator) {
-    tracker_.add_letter(c, Direction::OriginatorToResponder, Letter::Flipped);
-  }
+  const KeySide sender =
+      packet.has(packet_flags::kFromLower) ? KeySide::Lower : KeySide::Upper;
+  Connection& c = begin(index, key, s, sender, first_direction(packet, s));
   ++ledger_.connections_created;
   if (reuse > 0 || packet.has(packet_flags::kEncapsulated)) {
     if (ConnectionExtra* extra = tracker_.extra_of(c)) {
@@ -456,13 +452,15 @@ Connection* Shard::admit(const Packet& packet, const FlowKey& key, const Segment
   return &c;
 }
 
-// A connection with nothing but where it comes from. Preconditions: the index was taken.
-Connection& Shard::begin(std::uint32_t index, const FlowKey& key, const Segment& s,
-                                KeySide originator) {
+// A connection with nothing but where it comes from: `sender` sent its first segment in direction
+// `d`. Preconditions: the index was taken.
+Connection& Shard::begin(std::uint32_t index, const FlowKey& key, const Segment& s, KeySide sender,
+                         Direction d) {
+  const bool by_originator = d == Direction::OriginatorToResponder;
   Connection& c = connections_[index];
   c.key = key;
   c.index = index;
-  if (originator == KeySide::Upper) c.set(connection_flags::kOriginatorIsUpper);
+  if (by_originator == (sender == KeySide::Upper)) c.set(connection_flags::kOriginatorIsUpper);
   ConnectionOrigin& origin = origins_[index];
   origin = ConnectionOrigin{};
   origin.start = s.stamp;
@@ -472,6 +470,7 @@ Connection& Shard::begin(std::uint32_t index, const FlowKey& key, const Segment&
   c.last_stamp = s.stamp;
   order_.add(EvictionOrder::List::Unconfirmed, index);
   ++unconfirmed_;
+  if (!by_originator) tracker_.add_letter(c, Direction::OriginatorToResponder, Letter::Flipped);
   return c;
 }
 

@@ -142,8 +142,8 @@ class Shard {
   [[nodiscard]] static Direction first_direction(const Packet& packet, const Segment& s);
   Connection* admit(const Packet& packet, const FlowKey& key, const Segment& s,
                     std::uint32_t reuse);
-  Connection& begin(std::uint32_t index, const FlowKey& key, const Segment& s,
-                    KeySide originator);
+  Connection& begin(std::uint32_t index, const FlowKey& key, const Segment& s, KeySide sender,
+                    Direction d);
   [[nodiscard]] std::uint32_t first_syn() const { return config_.max_flows; }
   [[nodiscard]] std::uint32_t first_text() const { return 2 * config_.max_flows; }
   [[nodiscard]] bool is_lone(std::uint32_t index) const { return index >= first_syn(); }

@@ -78,15 +78,13 @@ Connection& Shard::open_lone(std::uint32_t index) {
   const LoneSegment& lone = lone_at(index);
   const FlowKey key = lone.key();
   const Direction d = lone.direction();
-  const bool by_upper = lone.sender() == KeySide::Upper;
+  const KeySide sender = lone.sender();
   const std::uint32_t at = connections_.take();
   FLOWLOOM_CHECK(at != kNoIndex);
   table_.replace(hash_of(key, config_.seed), index, at);
   wheel_.cancel(index);
   give_back_lone(index);
-  const bool by_originator = d == Direction::OriginatorToResponder;
-  Connection& c = begin(at, key, s, by_originator == by_upper ? KeySide::Upper : KeySide::Lower);
-  if (!by_originator) tracker_.add_letter(c, Direction::OriginatorToResponder, Letter::Flipped);
+  Connection& c = begin(at, key, s, sender, d);
   delivery_.about(c);
   delivery_.open();
   tracker_.on_lone_segment(c, s, d, delivery_);

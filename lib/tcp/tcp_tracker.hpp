@@ -54,8 +54,6 @@ inline constexpr std::int64_t kSmallestSlack = 65535;
 inline constexpr std::uint32_t kTimestampSlack = 1;
 /// TS.Recent is void when a connection was idle for longer (RFC 7323, 5.5).
 inline constexpr Duration kTimestampLife = std::chrono::hours{24 * 24};
-/// RFC 7323, section 2.3.
-inline constexpr std::uint8_t kMaxWindowScale = 14;
 
 /// Why bytes are missing, as the tracker knows it; same order as the record's GapCause.
 enum class HoleCause : std::uint8_t { CaptureLoss, NetworkLoss, Cut, Unknown };

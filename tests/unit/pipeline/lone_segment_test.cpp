@@ -188,14 +188,16 @@ TEST(LoneSegment, GraceOfATextThatIsOpenedLateEndsInTime) {
 constexpr std::size_t kSyn = static_cast<std::size_t>(UnconfirmedKind::Syn);
 constexpr std::size_t kUnconfirmed = static_cast<std::size_t>(EvictionClass::Unconfirmed);
 
-Frame flood_syn(std::uint32_t i) {
+/// Each from an end point of its own.
+PacketBuilder flood_packet(std::uint32_t i) {
   return PacketBuilder()
       .from(endpoint4(static_cast<std::uint8_t>(3 + i % 100), static_cast<std::uint16_t>(1000 + i)))
       .to(endpoint4(2, 80))
-      .flags("S")
-      .seq(i)
-      .mss(1460)
-      .build(kBase + i * 1us);
+      .seq(i);
+}
+
+Frame flood_syn(std::uint32_t i) {
+  return flood_packet(i).flags("S").mss(1460).build(kBase + i * 1us);
 }
 
 TEST(LoneSegment, FloodIsCountedInSummaries) {
@@ -225,14 +227,7 @@ TEST(LoneSegment, FloodIsCountedInSummaries) {
 }
 
 Frame flood_text(std::uint32_t i, std::string_view bytes) {
-  return PacketBuilder()
-      .from(endpoint4(static_cast<std::uint8_t>(3 + i % 100), static_cast<std::uint16_t>(1000 + i)))
-      .to(endpoint4(2, 80))
-      .flags("P.")
-      .seq(i)
-      .ack(7)
-      .payload(bytes)
-      .build(kBase + i * 1us);
+  return flood_packet(i).flags("P.").ack(7).payload(bytes).build(kBase + i * 1us);
 }
 
 // Bytes of those that were evicted are cut, of the others delivered.
