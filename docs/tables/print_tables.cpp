@@ -158,6 +158,8 @@ void print_constants() {
   constant("Shard::kHurriedUnconfirmedTimeout",
            flowloom::Shard::kHurriedUnconfirmedTimeout / 1s, "s");
   constant("Shard::kHurriedClosedTimeout", flowloom::Shard::kHurriedClosedTimeout / 1s, "s");
+  constant("Shard::kPartForUnconfirmed", flowloom::Shard::kPartForUnconfirmed,
+           "(a part of `--max-flows`)");
   constant("Shard::kHoldTextsFrom", flowloom::Shard::kHoldTextsFrom, "(a part of `--max-flows`)");
   constant("Shard::kHoldSynsFrom", flowloom::Shard::kHoldSynsFrom, "(a part of `--max-flows`)");
   constant("Shard::kPagesForConfirmed", flowloom::Shard::kPagesForConfirmed,

@@ -33,6 +33,8 @@ class Shard {
   static constexpr std::uint32_t kPressureEnds = 8;
   static constexpr Duration kHurriedUnconfirmedTimeout = std::chrono::seconds{3};
   static constexpr Duration kHurriedClosedTimeout = std::chrono::seconds{5};
+  /// While fewer than one of so many connections is unconfirmed, closed ones are evicted first.
+  static constexpr std::uint32_t kPartForUnconfirmed = 8;
   /// HoldFirst::InFlood, from so much of the connections on: segments out of the middle while one
   /// of so many is unconfirmed and open in full; SYNs only where one of so many is unconfirmed in
   /// either form, because ordinary traffic begins with them.

@@ -162,15 +162,18 @@ void Shard::evict_unconfirmed(std::uint32_t index) {
   }
 }
 
-// The longest unconfirmed first, then who closed first; else the best of a sample.
+// The longest unconfirmed first, then who closed first; else the best of a sample. But who only
+// lingers leaves a part of the table to newcomers: without it they would evict each other before
+// any could be confirmed.
 bool Shard::evict_one() {
   ledger_.reached(Limit::MaxFlows);
-  const std::uint32_t oldest = oldest_unconfirmed();
+  const std::uint32_t closed = order_.first(EvictionOrder::List::Closed);
+  const bool few = unconfirmed_ + lone_segments() < config_.max_flows / kPartForUnconfirmed;
+  const std::uint32_t oldest = few && closed != kNoIndex ? kNoIndex : oldest_unconfirmed();
   if (oldest != kNoIndex) {
     evict_unconfirmed(oldest);
     return true;
   }
-  const std::uint32_t closed = order_.first(EvictionOrder::List::Closed);
   if (closed != kNoIndex) {
     evict(connections_[closed], EvictionClass::Closed);
     return true;

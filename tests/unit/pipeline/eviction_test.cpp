@@ -110,16 +110,25 @@ class Model {
                         [port](const Client& c) { return c.port == port; });
   }
   std::uint16_t evict() {
-    auto victim = std::find_if(clients_.begin(), clients_.end(),
-                               [](const Client& c) { return !c.confirmed; });
-    if (victim == clients_.end()) {
-      for (auto c = clients_.begin(); c != clients_.end(); ++c) {
-        if (c->closed && (victim == clients_.end() || c->closed_at < victim->closed_at)) victim = c;
-      }
+    const auto is_unconfirmed = [](const Client& c) { return !c.confirmed; };
+    const auto unconfirmed = std::count_if(clients_.begin(), clients_.end(), is_unconfirmed);
+    auto victim = first_closed();
+    const std::size_t part = capacity_ / Shard::kPartForUnconfirmed;
+    if (victim == clients_.end() || static_cast<std::size_t>(unconfirmed) >= part) {
+      const auto oldest = std::find_if(clients_.begin(), clients_.end(), is_unconfirmed);
+      if (oldest != clients_.end()) victim = oldest;
     }
     const std::uint16_t port = victim == clients_.end() ? std::uint16_t{0} : victim->port;
     if (victim != clients_.end()) clients_.erase(victim);
     return port;
+  }
+
+  std::deque<Client>::iterator first_closed() {
+    auto first = clients_.end();
+    for (auto c = clients_.begin(); c != clients_.end(); ++c) {
+      if (c->closed && (first == clients_.end() || c->closed_at < first->closed_at)) first = c;
+    }
+    return first;
   }
 
   std::size_t capacity_;
@@ -147,7 +156,7 @@ TEST(Eviction, OrderIsThatOfTheModel) {
     std::mt19937_64 random(seed);
     const auto pick = [&](std::uint64_t end) { return static_cast<std::uint32_t>(random() % end); };
     ShardConfig config = small_config();
-    config.max_flows = 8 + pick(40);
+    config.max_flows = 8 + pick(72);
     Witness witness;
     ShardRunner runner(config, witness, 1);
     Model model(config.max_flows);
@@ -268,6 +277,36 @@ TEST(Eviction, ConfirmedGoOnlyWhereNobodyElseIs) {
   EXPECT_EQ(evicted(runner.ledger(), kOpen), 6U);
   runner.finish();
   EXPECT_EQ(consumer.sum().count(), 0U);
+  expect_accounted(runner.ledger(), consumer);
+}
+
+// Who has closed and only lingers must not take the room that newcomers need until they are
+// confirmed, else those evict each other as soon as they come.
+TEST(Eviction, LingeringLeavesRoomToNewcomers) {
+  ShardConfig config = small_config();
+  config.max_flows = 1024;
+  SummaryConsumer consumer;
+  ShardRunner runner(config, consumer);
+  Clients clients;
+  constexpr std::uint16_t kConnections = 20'000;
+  constexpr std::uint16_t kStepsApart = 20; // so that 80 are open at a time
+  for (std::uint16_t i = 0; i < kConnections + 4 * kStepsApart; ++i) {
+    const auto client = [&](unsigned step) { // which connection takes its step, if any
+      const int its = i - static_cast<int>(step) * kStepsApart;
+      return static_cast<std::uint16_t>(its >= 0 && its < kConnections ? 1024 + its : 0);
+    };
+    if (const auto port = client(0)) runner.feed(clients.up(port, "S", 100));
+    if (const auto port = client(1)) runner.feed(clients.down(port, "S.", 500));
+    if (const auto port = client(2)) runner.feed(clients.up(port, "P.", 101, "hello"));
+    if (const auto port = client(3)) runner.feed(clients.down(port, "F.", 501, "", 106));
+    if (const auto port = client(4)) runner.feed(clients.up(port, "F.", 106, "", 502));
+  }
+  runner.flush();
+  EXPECT_EQ(evicted(runner.ledger(), kUnconfirmed), 0U);
+  EXPECT_GT(evicted(runner.ledger(), kClosed), 10'000U);
+  EXPECT_EQ(runner.ledger().tcp.fates[static_cast<std::size_t>(Fate::Delivered)],
+            5U * kConnections);
+  runner.finish();
   expect_accounted(runner.ledger(), consumer);
 }
 
