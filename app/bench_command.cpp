@@ -17,9 +17,9 @@
 #include "bench_report.hpp"
 #include "bench_worker.hpp"
 #include "commands.hpp"
-#include "null_feed.hpp"
 #include "options.hpp"
 #include "parse.hpp"
+#include "port_feed.hpp"
 #include "session.hpp"
 
 namespace flowloom {
@@ -204,16 +204,23 @@ std::vector<BenchFigures> measure_memory(const BenchOptions& options) {
   return measure(options, feeds, launcher);
 }
 
-std::vector<BenchFigures> measure_null(const BenchOptions& options) {
-  NullPorts ports(options.workers);
+std::vector<BenchFigures> measure_port(const BenchOptions& options, BenchPort port) {
+  BenchPorts ports(port, options.workers);
   std::vector<std::unique_ptr<BenchFeed>> feeds;
-  for (unsigned i = 0; i < options.workers; ++i) feeds.push_back(ports.feed(i));
+  for (unsigned i = 0; i < options.workers; ++i) {
+    feeds.push_back(ports.feed(i, traffic_of(options, i)));
+  }
   return measure(options, feeds, ports.launcher());
 }
 
+std::vector<BenchFigures> measure_source(const BenchOptions& options) {
+  if (options.source == "null") return measure_port(options, BenchPort::Null);
+  if (options.source == "ring") return measure_port(options, BenchPort::Ring);
+  return measure_memory(options);
+}
+
 ExitStatus run(const BenchOptions& options) {
-  const std::vector<BenchFigures> figures =
-      options.source == "null" ? measure_null(options) : measure_memory(options);
+  const std::vector<BenchFigures> figures = measure_source(options);
   print_report({options.traffic, options.source, options.flows}, figures,
                options.json ? BenchFormat::Json : BenchFormat::Table);
   if (is_exact(figures)) return ExitStatus::Ok;
@@ -244,18 +251,13 @@ int bench_command(std::span<char* const> arguments) {
       ->check(CLI::Range(1U, kMaxWorkers))
       ->capture_default_str();
   app.add_option("--source", options.source,
-                 "memory: frames in this process; null: a DPDK net_null port, whose packets hold "
-                 "no TCP")
+                 "memory: frames in this process; ring: the same through DPDK's net_ring, a queue "
+                 "for each worker; null: a net_null port, whose packets hold no TCP")
       ->check(CLI::IsMember({"memory", "null", "ring"}))
       ->capture_default_str();
   app.add_flag("--json", options.json, "One JSON object instead of a table");
   app.footer(kHelpFooter);
   if (const auto status = parse(app, arguments)) return *status;
-  if (options.source == "ring") {
-    say("--source ring is not there yet: nothing fills the ring's other end; use memory, or "
-        "'flowloom run --vdev net_ring0' with a sender of your own");
-    return static_cast<int>(ExitStatus::Usage);
-  }
   return static_cast<int>(run(options));
 }
 

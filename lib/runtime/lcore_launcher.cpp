@@ -5,6 +5,7 @@
 #include <rte_lcore.h>
 
 #include <algorithm>
+#include <chrono>
 #include <memory>
 #include <mutex>
 
@@ -39,6 +40,13 @@ int run_body(void* body) {
   const std::unique_ptr<std::function<void()>> owned(static_cast<std::function<void()>*>(body));
   (*owned)();
   return 0;
+}
+
+/// rte_eal_wait_lcore() spins on a core that a worker may need.
+void wait_asleep(unsigned lcore) {
+  constexpr std::chrono::milliseconds kNap{1};
+  while (rte_eal_get_lcore_state(lcore) == RUNNING) std::this_thread::sleep_for(kNap);
+  rte_eal_wait_lcore(lcore);
 }
 
 }  // namespace
@@ -79,7 +87,7 @@ void LcoreLauncher::launch(Role role, unsigned index, std::function<void()> body
 void LcoreLauncher::join() {
   for (std::thread& thread : threads_) thread.join();
   threads_.clear();
-  for (const unsigned lcore : launched_) rte_eal_wait_lcore(lcore);
+  for (const unsigned lcore : launched_) wait_asleep(lcore);
   launched_.clear();
 }
 

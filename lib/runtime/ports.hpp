@@ -68,6 +68,8 @@ class Ports {
 
   /// What the source of the plan's poller `index` is made from.
   [[nodiscard]] EthdevSettings source_settings(std::size_t index) const;
+  /// Where the frames of that poller lie.
+  [[nodiscard]] rte_mempool* pool(std::size_t index) const { return pools_[index].mempool; }
 
   /// What was configured, a line per port and pool, for -v.
   [[nodiscard]] const std::vector<std::string>& description() const { return description_; }

@@ -46,12 +46,31 @@ def check_workers(checks, flowloom):
     checks.equal(2, json.loads(ran.out)["workers"], "two workers")
 
 
+def check_ports(checks, flowloom):
+    """Traffic through mbufs and net_ring; http has time-outs and more tuples than flows."""
+    for kind, workers in (("small", 2), ("bulk", 1), ("http", 1), ("synflood", 1)):
+        ran = bench(flowloom, "--source", "ring", "--traffic", kind, "--flows", "200",
+                    "--workers", str(workers))
+        if not checks.equal(0, ran.status, f"ring, {kind}: exit status ({ran.err})"):
+            continue
+        figures = json.loads(ran.out)
+        checks.equal("ring", figures["source"], f"ring, {kind}: source")
+        checks.that(figures["delivered_bytes"] > 0, f"ring, {kind}: bytes were delivered")
+        checks.equal(figures["expected_bytes"], figures["delivered_bytes"], f"ring, {kind}: bytes")
+    ran = bench(flowloom, "--source", "null")
+    checks.equal(0, ran.status, f"null: exit status ({ran.err})")
+    ran = bench(flowloom, "--source", "ring", "--workers", "17")
+    checks.that(ran.status not in (0, None) and "16 queues" in ran.err,
+                f"more workers than net_ring has queues: status {ran.status}, {ran.err}")
+
+
 def main():
     flowloom = support.Command(sys.argv[1])
     checks = support.Checks()
     check_kinds(checks, flowloom)
     check_segments(checks, flowloom)
     check_workers(checks, flowloom)
+    check_ports(checks, flowloom)
     checks.finish()
 
 
