@@ -8,12 +8,13 @@ namespace flowloom {
 
 Steering::Steering(unsigned workers) {
   for (unsigned i = 0; i < workers; ++i) lanes_.push_back(std::make_unique<Lane>());
+  outstanding_.resize(std::size_t{workers} * kRingPackets);
 }
 
 void Steering::distribute(const Burst& burst, PacketSource& source) {
   if (burst.size == 0) return;
   const Packet& last = burst.packets[burst.size - 1];
-  outstanding_.push_back({burst.size, last.number});
+  note_outstanding({burst.size, last.number}, source);
   for (std::uint32_t i = 0; i < burst.size; ++i) {
     const Packet& packet = burst.packets[i];
     if (packet.verdict != Verdict::Tcp) continue;
@@ -43,18 +44,33 @@ void Steering::flush(Lane& lane, PacketSource& source) {
   lane.staged = 0;
 }
 
+// There is room for another one, but where few of the packets are anybody's and a worker is slow.
+void Steering::note_outstanding(const Outstanding& burst, PacketSource& source) {
+  Backoff backoff;
+  while (outstanding_count_ == outstanding_.size()) {
+    release_done(source);
+    backoff.wait();
+  }
+  outstanding_[(oldest_ + outstanding_count_++) % outstanding_.size()] = burst;
+}
+
+void Steering::release_oldest(PacketSource& source) {
+  const Outstanding& burst = outstanding_[oldest_];
+  to_release_.size = burst.size;
+  to_release_.packets[burst.size - 1].number = released_ = burst.last_number;
+  oldest_ = (oldest_ + 1) % outstanding_.size();
+  --outstanding_count_;
+  source.release(to_release_);
+}
+
 bool Steering::release_done(PacketSource& source) {
-  if (outstanding_.empty()) return false;
+  if (outstanding_count_ == 0) return false;
   std::uint64_t done = ~std::uint64_t{0};
   for (const std::unique_ptr<Lane>& lane : lanes_) done = std::min(done, lane->done.read().number);
-  while (!outstanding_.empty() && outstanding_.front().last_number <= done) {
-    to_release_.size = outstanding_.front().size;
-    to_release_.packets[to_release_.size - 1].number = outstanding_.front().last_number;
-    released_ = outstanding_.front().last_number;
-    source.release(to_release_);
-    outstanding_.pop_front();
+  while (outstanding_count_ > 0 && outstanding_[oldest_].last_number <= done) {
+    release_oldest(source);
   }
-  return !outstanding_.empty();
+  return outstanding_count_ > 0;
 }
 
 Steering::State Steering::receive(unsigned worker, Burst& burst, EventKey& progress) {

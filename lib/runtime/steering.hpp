@@ -6,7 +6,6 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
-#include <deque>
 #include <memory>
 #include <vector>
 
@@ -70,9 +69,13 @@ class Steering {
     std::uint64_t last_number;
   };
   void flush(Lane& lane, PacketSource& source);
+  void note_outstanding(const Outstanding& burst, PacketSource& source);
+  void release_oldest(PacketSource& source);
 
   std::vector<std::unique_ptr<Lane>> lanes_;
-  std::deque<Outstanding> outstanding_;
+  std::vector<Outstanding> outstanding_;  // a ring: a burst for each packet that the lanes can hold
+  std::size_t oldest_ = 0;
+  std::size_t outstanding_count_ = 0;
   Burst to_release_;
   std::uint64_t last_number_ = 0;  // that was distributed
   std::uint64_t released_ = 0;
