@@ -14,10 +14,6 @@ constexpr mode_t kFolderMode = 0777;
 constexpr int kCreate = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
 constexpr int kReopen = O_WRONLY | O_NOFOLLOW | O_CLOEXEC;
 
-char lower_case(char c) {
-  return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-}
-
 WriteResult write_at(int fd, ByteView data, std::uint64_t offset) {
   iovec piece{const_cast<std::uint8_t*>(data.data()), data.size()};
   return pwritev_fully(fd, {&piece, 1}, static_cast<off_t>(offset));
@@ -42,9 +38,7 @@ StreamPath ConnectionFiles::part_of(StreamEvent& event) const {
 StreamPath ConnectionFiles::place(StreamEvent& event) {
   StreamPath path;
   if (placed_++ >= settings_.flat_files_max) {
-    path.push(lower_case(event.uid()[1]));
-    path.push(lower_case(event.uid()[2]));
-    path.push('/');
+    path.push(spread_folder(event.record().start).view());
   }
   path.push(format_stream_name(event.record(), Direction::OriginatorToResponder, event.uid())
                 .view());

@@ -7,6 +7,7 @@
 
 #include "sinks/descriptor.hpp"
 #include "sinks/sink.hpp"
+#include "sinks/spread_folders.hpp"
 
 #include <list>
 #include <string>
@@ -19,7 +20,7 @@ class ConnectionFiles {
     std::string writer;                ///< its name in stats.json
     std::string suffix;                ///< ".pcapng"
     std::size_t open_files_max = 100;  ///< see open_files_allowed
-    std::uint64_t flat_files_max = 10'000;
+    std::uint64_t flat_files_max = kFlatFilesMax;
   };
 
  private:

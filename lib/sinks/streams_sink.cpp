@@ -19,10 +19,6 @@ constexpr int kCreate = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
 constexpr int kReopen = O_WRONLY | O_NOFOLLOW | O_CLOEXEC;
 constexpr std::size_t kPiecesMax = 64;  // of one pwritev; IOV_MAX is 1024
 
-char lower_case(char c) {
-  return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-}
-
 /// Writes the next `limit` bytes of the chain at `size`, which moves on.
 WriteResult write_run(int fd, ChainReader& chain, std::uint64_t limit, std::uint64_t& size) {
   WriteResult total;
@@ -162,10 +158,7 @@ void StreamsSink::abandon_whole(int folder, const char* path, StreamEvent& event
 /// Where a stream's file belongs, relative to streams/.
 StreamPath StreamsSink::path_of(StreamEvent& event, Direction direction, Place place) {
   StreamPath path;
-  if (place == Place::Folder) {
-    for (const char c : event.uid().substr(1, 2)) path.push(lower_case(c));
-    path.push('/');
-  }
+  if (place == Place::Folder) path.push(spread_folder(event.record().start).view());
   path.push(format_stream_name(event.record(), direction, event.uid()).view());
   return path;
 }

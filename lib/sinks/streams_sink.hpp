@@ -3,12 +3,12 @@
 // a longer one grows as NAME.part and gets its name when the connection ends, so a name without
 // .part is a complete stream. A stream that could not be written whole keeps .part for ever.
 //
-// The first kFlatFilesMax files lie in streams/, later ones in streams/XX/, where XX are the
-// first two digits of the uid in lower case: a file system that ignores case merges no folders
-// that others keep apart. Files are counted when connections end, in the run's total order, so
-// the place of a file does not depend on workers or bursts. What comes whole before its connection
-// ends is written at once where it will belong if connections end in the order in which their
-// streams do, as nearly all do; a file for which that turns out wrong is moved when they end.
+// The first kFlatFilesMax files lie in streams/, later ones in streams/XX/, which goes by the
+// moment at which their connections began (spread_folders.hpp). Files are counted when connections
+// end, in the run's total order, so the place of a file does not depend on workers or bursts. What
+// comes whole before its connection ends is written at once where it will belong if connections end
+// in the order in which their streams do, as nearly all do; a file for which that turns out wrong
+// is moved when they end.
 //
 // With GapFill::Zero a file is as long as the stream with its gaps, also those at its end;
 // the zeros are holes in the file and cost no space.
@@ -18,6 +18,7 @@
 #include "sinks/connection_map.hpp"
 #include "sinks/descriptor.hpp"
 #include "sinks/sink.hpp"
+#include "sinks/spread_folders.hpp"
 #include "sinks/ticket_map.hpp"
 
 #include <list>
@@ -28,7 +29,6 @@ namespace flowloom {
 /// What stands in a stream file where bytes are missing.
 enum class GapFill : std::uint8_t { None, Zero };
 
-inline constexpr std::uint64_t kFlatFilesMax = 10'000;
 inline constexpr std::size_t kOpenFilesDefault = 200;
 
 struct StreamsSettings {

@@ -102,27 +102,53 @@ TEST_F(StreamsSinkTest, LongStreamThatNeverClosesStaysPart) {
   EXPECT_EQ("kept", read_file(folder_ / files()[0]));
 }
 
+// Two digits of base 36 count quarters of a second since 1970, and begin again after 1296 of them.
+TEST(SpreadFolder, GoesByTheMomentOfTheFirstPacket) {
+  constexpr std::int64_t kQuarter = 250'000'000;
+  const std::pair<std::int64_t, std::string_view> rows[] = {
+      {0, "00/"},
+      {kQuarter - 1, "00/"},
+      {kQuarter, "01/"},
+      {10 * kQuarter, "0a/"},
+      {36 * kQuarter, "10/"},
+      {1295 * kQuarter, "zz/"},
+      {1296 * kQuarter, "00/"},
+      {6'800'000'000 * kQuarter, "kw/"},  // modulo 1296 that is 752 = 20 * 36 + 32
+  };
+  for (const auto& [start, folder] : rows) {
+    EXPECT_EQ(folder, spread_folder(from_nanoseconds(start)).view()) << start;
+  }
+}
+
+TEST(SpreadFolder, IsANameForEveryStamp) {
+  for (const Timestamp start : {kTimeMin, from_nanoseconds(-1), kTimeMax}) {
+    const auto folder = spread_folder(start);
+    ASSERT_EQ(3U, folder.view().size());
+    for (const char c : folder.view().substr(0, 2)) {
+      EXPECT_TRUE((c >= '0' && c <= '9') || (c >= 'a' && c <= 'z')) << c;
+    }
+  }
+}
+
 TEST_F(StreamsSinkTest, SpreadsOverFoldersInTheOrderOfClosing) {
+  const auto at = [](int n) { return from_nanoseconds(n * std::int64_t{250'000'000}); };
   StreamsSink sink = make({.flat_files_max = 3});
   MessageBuilder early;
-  early.number(100).data(kOrig, "early").progress();
+  early.number(100).data(kOrig, "early").progress().record().start = at(0);
   feed(sink, early);
   std::vector<std::string> names;
-  for (std::uint64_t n = 1; n <= 5; ++n) {
+  for (int n = 1; n <= 5; ++n) {
     MessageBuilder builder;
-    builder.number(n).data(kOrig, "body");
+    builder.number(static_cast<std::uint64_t>(n)).data(kOrig, "body").record().start = at(n);
     names.push_back(feed(sink, builder)[0]);
   }
   MessageBuilder late;
-  late.number(100).after(early.message());
+  late.number(100).after(early.message()).record().start = at(0);
   names.push_back(feed(sink, late)[0]);
+  const std::string_view folders[] = {"", "", "", "04/", "05/", "00/"};
   for (std::size_t i = 0; i < names.size(); ++i) {
-    const std::string uid = names[i].substr(names[i].rfind('-') + 1);
-    std::string folder = uid.substr(1, 2);
-    std::transform(folder.begin(), folder.end(), folder.begin(),
-                   [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-    EXPECT_EQ(i < 3 ? "streams/10.1.1.101" : "streams/" + folder + "/10.1.1.101",
-              names[i].substr(0, names[i].find('.') + 8));
+    EXPECT_EQ("streams/" + std::string(folders[i]) + "10.1.1.101.",
+              names[i].substr(0, names[i].find("10.") + 11));
     EXPECT_EQ(i < 5 ? "body" : "early", content(names[i]));
   }
 }
