@@ -38,6 +38,9 @@ class StreamEvent {
     if (uid_.empty()) uid_ = ids_.uid(message_.record);
     return uid_.view();
   }
+  /// Empty: nobody has asked for it yet.
+  [[nodiscard]] const Uid& known_uid() const { return uid_; }
+  void know_uid(const Uid& uid) { uid_ = uid; }
   IdMaker& ids() { return ids_; }
 
   /// Where each direction's bytes went; set by the streams sink at the close, before the sinks

@@ -6,7 +6,6 @@
 
 #include <fmt/format.h>
 
-#include <charconv>
 #include <chrono>
 #include <system_error>
 
@@ -14,14 +13,8 @@ namespace flowloom {
 namespace {
 
 constexpr int kHex = 16;
+constexpr std::size_t kV4Begin = 12;  // an IPv4 address ends the 16 bytes
 constexpr int kGroups = 8;  // of 16 bits in an IPv6 address
-
-template <std::size_t Capacity>
-void push_number(FixedText<Capacity>& out, unsigned value, int base = 10) {
-  std::array<char, 12> digits;
-  const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), value, base).ptr;
-  out.push(std::string_view(digits.data(), static_cast<std::size_t>(end - digits.data())));
-}
 
 /// Exactly `Width` digits, zeros in front.
 template <unsigned Width, std::size_t Capacity>
@@ -33,10 +26,11 @@ void push_padded(FixedText<Capacity>& out, std::uint32_t value) {
   out.push(std::string_view(digits.data(), Width));
 }
 
-void push_v4(AddressText& out, const std::uint8_t* four) {
+template <std::size_t Capacity>
+void push_v4(FixedText<Capacity>& out, const std::uint8_t* four) {
   for (int i = 0; i < 4; ++i) {
     if (i > 0) out.push('.');
-    push_number(out, four[i]);
+    out.push_number(four[i]);
   }
 }
 
@@ -66,7 +60,7 @@ void push_v6(AddressText& out, const IpAddress& address) {
   const std::uint8_t* bytes = address.bytes.data();
   if (address.is_v4()) {  // RFC 5952, section 5
     out.push("::ffff:");
-    push_v4(out, bytes + 12);
+    push_v4(out, bytes + kV4Begin);
     return;
   }
   const ZeroRun run = longest_zero_run(bytes);
@@ -77,15 +71,19 @@ void push_v6(AddressText& out, const IpAddress& address) {
       continue;
     }
     if (group > 0 && group != run.first + run.count) out.push(':');
-    push_number(out, load_be16(bytes + 2 * group), kHex);
+    out.push_number(load_be16(bytes + 2 * group), kHex);
   }
 }
 
 void push_name_part(FileName& out, const Endpoint& endpoint, IpFamily family) {
-  const AddressText address = format_address(endpoint.address, family);
-  for (const char c : address.view()) out.push(c == ':' ? '-' : c);
+  if (family == IpFamily::V4) {
+    push_v4(out, endpoint.address.bytes.data() + kV4Begin);
+  } else {
+    const AddressText address = format_address(endpoint.address, family);
+    for (const char c : address.view()) out.push(c == ':' ? '-' : c);
+  }
   out.push('.');
-  push_number(out, endpoint.port);
+  out.push_number(endpoint.port);
 }
 
 }  // namespace
@@ -93,7 +91,7 @@ void push_name_part(FileName& out, const Endpoint& endpoint, IpFamily family) {
 AddressText format_address(const IpAddress& address, IpFamily family) {
   AddressText out;
   if (family == IpFamily::V4) {
-    push_v4(out, address.bytes.data() + 12);
+    push_v4(out, address.bytes.data() + kV4Begin);
   } else {
     push_v6(out, address);
   }
@@ -106,7 +104,7 @@ EndpointText format_endpoint(const Endpoint& endpoint, IpFamily family) {
   out.push(format_address(endpoint.address, family).view());
   if (family == IpFamily::V6) out.push(']');
   out.push(':');
-  push_number(out, endpoint.port);
+  out.push_number(endpoint.port);
   return out;
 }
 

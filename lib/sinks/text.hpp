@@ -9,10 +9,12 @@
 #include "stream/connection_record.hpp"
 
 #include <array>
+#include <charconv>
 #include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <system_error>
 
 namespace flowloom {
 
@@ -34,6 +36,12 @@ class FixedText {
     FLOWLOOM_CHECK(text.size() <= Capacity - size_);
     text.copy(characters_.data() + size_, text.size());
     size_ += text.size();
+  }
+  void push_number(std::uint32_t value, int base = 10) {
+    char* const begin = characters_.data();
+    const auto [end, error] = std::to_chars(begin + size_, begin + Capacity, value, base);
+    FLOWLOOM_CHECK(error == std::errc{});
+    size_ = static_cast<std::size_t>(end - begin);
   }
   /// NUL-terminated, for system calls. Preconditions: one character is left.
   [[nodiscard]] const char* c_str() {

@@ -94,6 +94,7 @@ void WriterPipeline::deliver_one(const StreamMessage& message,
   StreamEvent event(message, ids_);
   if (message.kind == StreamMessage::Kind::Bytes) {
     for (const auto& sink : sinks_) sink->consume_bytes(event);
+    if (needs_.early_bytes == EarlyBytes::Named) early_uids_.at(message) = event.known_uid();
     return;
   }
   if (message.kind == StreamMessage::Kind::Probe) {
@@ -101,6 +102,9 @@ void WriterPipeline::deliver_one(const StreamMessage& message,
     return;
   }
   if (event.closes()) event.sha256 = digests;
+  if (message.ticket != 0 && needs_.early_bytes == EarlyBytes::Named) {
+    event.know_uid(early_uids_.at(message));
+  }
   if (event.closes() && !message.first) {
     if (const LongConnection* earlier = long_.find(message.record.first_packet);
         earlier != nullptr) {

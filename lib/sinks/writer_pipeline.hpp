@@ -6,6 +6,7 @@
 #include "sinks/connection_map.hpp"
 #include "sinks/sha256_stage.hpp"
 #include "sinks/sink.hpp"
+#include "sinks/ticket_map.hpp"
 
 #include <memory>
 #include <optional>
@@ -63,6 +64,7 @@ class WriterPipeline {
   Duration rotate_every_{};               ///< of the clock of messages; 0: never
   std::optional<std::int64_t> interval_;  ///< number of the one that the files in work are of
   IdMaker ids_;
+  TicketMap<Uid> early_uids_;  ///< of connections that sent their bytes and have not ended
   ConnectionMap<LongConnection> long_;
   /// Of the workers that were heard so far; all have the same clock, and follow on each other.
   EvictionSummary summary_;

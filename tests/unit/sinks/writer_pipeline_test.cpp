@@ -38,6 +38,22 @@ class OrderSink final : public Sink {
   std::atomic<int> inside_ = 0;
 };
 
+/// Asks for the uid of everything it is told.
+class UidSink final : public Sink {
+ public:
+  explicit UidSink(std::vector<std::string>& uids) : uids_(uids) {}
+  [[nodiscard]] SinkNeeds needs() const override {
+    return {.bytes = true, .early_bytes = EarlyBytes::Named};
+  }
+  void consume(StreamEvent& event) override { uids_.emplace_back(event.uid()); }
+  void consume_bytes(StreamEvent& event) override { uids_.emplace_back(event.uid()); }
+  void finish() override {}
+  [[nodiscard]] WriterStatus status() const override { return {}; }
+
+ private:
+  std::vector<std::string>& uids_;
+};
+
 /// Short connections mixed with long ones whose messages lie between them.
 std::vector<MessageBuilder> mixed_traffic(std::size_t count, unsigned seed) {
   std::mt19937 random(seed);
@@ -253,6 +269,33 @@ TEST(WriterPipelineTest, CountsForWriteNone) {
   }
   EXPECT_EQ(bytes, pipeline.statuses()[0].bytes);
   EXPECT_EQ(traffic.size(), owner.returned.size());
+}
+
+// The uid is kept from the bytes of a connection until its end, by a ticket that others use again.
+TEST(WriterPipelineTest, EarlyBytesAndTheirEndHaveOneUid) {
+  std::vector<std::string> uids;
+  std::vector<std::string> expected;
+  std::vector<std::unique_ptr<Sink>> sinks;
+  sinks.push_back(std::make_unique<UidSink>(uids));
+  WriterPipeline pipeline(std::move(sinks), {});
+  RecordingOwner owner;
+  IdMaker ids;
+  const auto consume = [&](MessageBuilder& builder) {
+    StreamMessage* message = &builder.message();
+    expected.emplace_back(ids.uid(builder.record()).view());
+    pipeline.consume({&message, 1}, owner);
+  };
+  for (std::uint32_t n = 0; n < 6; ++n) {
+    MessageBuilder bytes;
+    bytes.number(n).data(kOrig, "early").early(1 + n / 3).record().reuse = n;
+    consume(bytes);
+    MessageBuilder whole;
+    whole.number(100 + n).data(kOrig, "whole").record().reuse = 100 + n;
+    consume(whole);
+    MessageBuilder close;
+    consume(close.closes(bytes.message()));
+  }
+  EXPECT_EQ(expected, uids);
 }
 
 }  // namespace
