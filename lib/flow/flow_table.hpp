@@ -43,6 +43,12 @@ class FlowTable {
     return hits != 0 ? bucket.index[std::countr_zero(hits)] : kNoIndex;
   }
 
+  /// Whether one look at its home bucket tells that no entry has this hash.
+  [[nodiscard]] bool lacks(std::uint64_t hash) const {
+    const Bucket& bucket = buckets_[hash & mask_];
+    return bucket.overflow == 0 && matching(bucket, tag_of(hash)) == 0;
+  }
+
   /// The index stored under `key`, or kNoIndex.
   [[nodiscard]] std::uint32_t find(const FlowKey& key, std::uint64_t hash) const {
     const std::uint16_t tag = tag_of(hash);

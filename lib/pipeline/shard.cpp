@@ -188,6 +188,7 @@ inline Connection* Shard::find(const Packet& packet, std::uint32_t guess) {
   // The key stays in registers: who needs it in memory makes it again.
   Connection& guessed = connections_[guess];
   if (flow_words_of(packet).are_of(guessed.key)) [[likely]] return &guessed;
+  if (table_.lacks(packet.flow_hash)) return nullptr;
   return find_in_table(packet);
 }
 

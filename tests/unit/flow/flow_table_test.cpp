@@ -62,7 +62,10 @@ class TableRun {
     for (const auto& [number, index] : model_) table_.erase(hash_(number), index);
     model_.clear();
     EXPECT_EQ(table_.size(), 0u);
-    for (std::uint32_t number = 0; number < numbers_; ++number) EXPECT_EQ(find(number), kNoIndex);
+    for (std::uint32_t number = 0; number < numbers_; ++number) {
+      EXPECT_EQ(find(number), kNoIndex);
+      EXPECT_TRUE(table_.lacks(hash_(number)));
+    }
   }
 
   [[nodiscard]] std::size_t size() const { return model_.size(); }
@@ -70,7 +73,9 @@ class TableRun {
 
  private:
   [[nodiscard]] std::uint32_t find(std::uint32_t number) const {
-    return table_.find(key_of_number(number), hash_(number));
+    const std::uint32_t found = table_.find(key_of_number(number), hash_(number));
+    EXPECT_FALSE(found != kNoIndex && table_.lacks(hash_(number)));
+    return found;
   }
   void insert(std::uint32_t number) {
     const std::uint32_t index = free_.back();
