@@ -32,7 +32,7 @@ class TimerWheel {
   /// Span of the wheel: 8192 ticks, 68.7 s. Longer deadlines are filed again on the way.
   static constexpr std::uint32_t kSlots = 8192;
   /// Constant time-outs with a queue of their own; see enqueue().
-  static constexpr unsigned kQueues = 4;
+  static constexpr unsigned kQueues = 2;
   /// No deadline may be armed closer than this to the current time.
   static constexpr Duration kShortestTimeout{std::int64_t{2} << kTickShift};
 
@@ -70,37 +70,21 @@ class TimerWheel {
   /// same time-out. Its deadline as of now is `deadline`; where that is before the last one's of
   /// the queue, a slot takes it.
   void enqueue(unsigned queue_number, std::uint32_t index, Timestamp deadline) {
-    if (nodes_[index].place == kDue) return;
-    if (!try_enqueue(queue_number, index, deadline)) arm(index, deadline);
-  }
-
-  /// enqueue() only where the queue can take it: else false, and nothing changes.
-  /// Preconditions: the object is not about to expire.
-  bool try_enqueue(unsigned queue_number, std::uint32_t index, Timestamp deadline) {
     Node& node = nodes_[index];
+    if (node.place == kDue) return;
     Queue& queue = queues_[queue_number];
     const std::int64_t tick = std::max(tick_of(deadline), current_ + 1);
     if (queue.full()) drop_stale(queue);
-    if (queue.full() || tick < queue.last_tick || tick > current_ + kTicksMax) return false;
+    if (queue.full() || tick < queue.last_tick || tick > current_ + kTicksMax) {
+      arm(index, deadline);
+      return;
+    }
     if (is_in_slot(node)) unlink(index);
     if (queue.empty()) queue.head_tick = tick;
     queue.last_tick = tick;
     node = Node{queue.tail, static_cast<std::uint32_t>(tick),
                 static_cast<std::uint16_t>(kFirstQueue + queue_number)};
     queue.ring[queue.place_of(queue.tail++)] = index;
-    return true;
-  }
-
-  /// Who has waited longest in a queue, or kNoIndex.
-  [[nodiscard]] std::uint32_t first_in(unsigned queue_number) {
-    Queue& queue = queues_[queue_number];
-    find_head(queue);
-    return queue.empty() ? kNoIndex : queue.at(queue.head);
-  }
-  /// Who comes so many places behind the first, or kNoIndex; may have left the queue meanwhile.
-  [[nodiscard]] std::uint32_t behind_first(unsigned queue_number, std::uint32_t places) const {
-    const Queue& queue = queues_[queue_number];
-    return places < queue.tail - queue.head ? queue.at(queue.head + places) : kNoIndex;
   }
 
   /// arm() for Policy::expire(), and for what was put off: exact also where the next deadline of
@@ -108,7 +92,7 @@ class TimerWheel {
   /// policy.deadline(index).
   template <class Policy>
   void arm_again(std::uint32_t index, Timestamp deadline, Policy&& policy) {
-    if (tick_of(deadline) > current_) {
+    if (!draining_ && tick_of(deadline) > current_) {
       arm(index, deadline);
       return;
     }
@@ -141,7 +125,7 @@ class TimerWheel {
 
   /// Fires everything due at or before `now`, in order. Policy offers
   ///   Timestamp deadline(index): the true deadline as of now,
-  ///   std::uint64_t rank(index): order among equal deadlines,
+  ///   std::uint64_t rank(index): order among equal deadlines; may grow, as deadlines may,
   ///   void prefetch(index): it will be asked for soon,
   ///   void expect(index): it will expire in this tick, unless it is heard of,
   ///   void expire(index, deadline): called unarmed; may arm or cancel any object.
@@ -305,15 +289,13 @@ class TimerWheel {
   void fire(const Due& due, Policy& policy) {
     if (nodes_[due.index].place != kDue) return; // cancelled meanwhile
     nodes_[due.index].place = kUnarmed;
-    const Timestamp deadline = policy.deadline(due.index);
-    if (deadline > due.deadline) { // it was heard of since
-      if (draining_ || tick_of(deadline) <= current_) {
-        push_due(due.index, deadline, policy);
-      } else {
-        arm(due.index, deadline);
-      }
+    const Due now{policy.deadline(due.index), policy.rank(due.index), due.index};
+    if (!(now < due)) {
+      policy.expire(due.index, now.deadline);
+    } else if (draining_ || tick_of(now.deadline) <= current_) { // it was heard of since
+      push_due(due.index, now.deadline, policy);
     } else {
-      policy.expire(due.index, deadline);
+      arm(due.index, now.deadline);
     }
   }
 

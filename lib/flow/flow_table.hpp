@@ -102,7 +102,6 @@ class FlowTable {
     --size_;
   }
 
-  [[nodiscard]] FlowKey key_of(std::uint32_t index) const { return key_of_(index); }
   [[nodiscard]] std::uint32_t size() const { return size_; }
   [[nodiscard]] std::size_t bytes() const { return buckets_.bytes(); }
 

@@ -1,11 +1,25 @@
 // What is to be told of unconfirmed connections that were evicted: gathered for about a second.
 #pragma once
 
+#include "base/hash.hpp"
 #include "base/time.hpp"
 #include "base/timer_wheel.hpp"
+#include "net/ip_address.hpp"
 #include "stream/eviction.hpp"
 
 namespace flowloom {
+
+/// The addresses of one that was evicted: who was heard, and the other.
+inline void add_addresses(EvictionSummary& summary, const IpAddress& sender,
+                          const IpAddress& receiver) {
+  // A fixed key: what is estimated of a capture does not change from run to run.
+  static constexpr HashSeed kKey;
+  const auto hash = [](const IpAddress& address) {
+    return mix(address.first_word() ^ kKey.a, address.last_word() ^ kKey.b);
+  };
+  summary.senders.add(hash(sender));
+  summary.receivers.add(hash(receiver));
+}
 
 class EvictionLog {
  public:

@@ -3,18 +3,9 @@
 #include <algorithm>
 
 #include "base/bytes.hpp"
-#include "net/ip.hpp"
 #include "net/tcp_header.hpp"
 
 namespace flowloom {
-
-namespace {
-
-std::uint32_t plain_ip_bytes(bool is_ipv6) {
-  return is_ipv6 ? kIpv6HeaderBytes : kIpv4MinHeaderBytes;
-}
-
-}  // namespace
 
 [[gnu::always_inline]]
 inline bool LoneSegment::is_plain(const Packet& packet, const Segment& s) {
@@ -34,16 +25,11 @@ inline void LoneSegment::set(const FlowKey& key, const Packet& packet, const Seg
                      std::uint64_t{tcp_header_of(packet).header_bytes() / 4} << kHeaderWords |
                      std::uint64_t{upper} << kFromUpper |
                      std::uint64_t{index_of(d)} << kByResponder | facts;
-  lower_address_ = key.lower_address;
-  upper_address_ = key.upper_address;
+  addresses_ = {key.lower_address, key.upper_address};
   clock_ = s.clock;
   number_ = s.number;
   seq_ = s.seq;
   last_ = last;
-}
-
-std::uint32_t LoneSegment::ip_bytes() const {
-  return plain_ip_bytes(fact(kIpv6, 1) != 0) + 4 * fact(kHeaderWords, 4) + payload_bytes();
 }
 
 Segment LoneSegment::common_part() const {

@@ -9,6 +9,7 @@
 #include "base/time.hpp"
 #include "net/direction.hpp"
 #include "net/five_tuple.hpp"
+#include "net/ip.hpp"
 #include "net/seq_num.hpp"
 #include "net/tcp_options.hpp"
 #include "stream/connection_record.hpp"
@@ -25,16 +26,15 @@ class alignas(64) LoneSegment {
   using Text = std::array<std::uint8_t, kTextBytes>;
 
   [[nodiscard]] FlowKey key() const {
-    return {lower_address_, upper_address_, ports_and_facts_ & kKeyMask};
+    return {addresses_[0], addresses_[1], ports_and_facts_ & kKeyMask};
   }
   [[nodiscard]] KeySide sender() const {
     return fact(kFromUpper, 1) != 0 ? KeySide::Upper : KeySide::Lower;
   }
-  [[nodiscard]] const IpAddress& source() const {
-    return sender() == KeySide::Upper ? upper_address_ : lower_address_;
-  }
+  // By arithmetic: which of them is the lower one follows no pattern.
+  [[nodiscard]] const IpAddress& source() const { return addresses_[fact(kFromUpper, 1)]; }
   [[nodiscard]] const IpAddress& destination() const {
-    return sender() == KeySide::Upper ? lower_address_ : upper_address_;
+    return addresses_[1 - fact(kFromUpper, 1)];
   }
   /// Who of the connection sent it, as far as one segment tells.
   [[nodiscard]] Direction direction() const {
@@ -43,7 +43,12 @@ class alignas(64) LoneSegment {
   [[nodiscard]] Timestamp clock() const { return clock_; }
   /// Of the packet.
   [[nodiscard]] std::uint64_t number() const { return number_; }
-  [[nodiscard]] std::uint32_t ip_bytes() const;
+  [[nodiscard]] std::uint32_t ip_bytes() const {
+    return plain_ip_bytes(fact(kIpv6, 1) != 0) + 4 * fact(kHeaderWords, 4) + payload_bytes();
+  }
+  /// Nobody waits here any more, until set() is called again.
+  void leave() { number_ = kNoNumber; }
+  [[nodiscard]] bool has_left() const { return number_ == kNoNumber; }
   [[nodiscard]] std::uint32_t payload_bytes() const {
     return fact(kIsText, 1) != 0 ? fact(kLength, kLengthBits) : 0;
   }
@@ -67,6 +72,10 @@ class alignas(64) LoneSegment {
   /// Whether its layers below TCP are told by its key and lengths: no encapsulation, IP options or
   /// missing bytes, and its stamp is the clock.
   static bool is_plain(const Packet& packet, const Segment& s);
+  /// Of an IP header without options.
+  static std::uint32_t plain_ip_bytes(bool is_ipv6) {
+    return is_ipv6 ? kIpv6HeaderBytes : kIpv4MinHeaderBytes;
+  }
   /// `last` is the word that the kinds have to themselves. Written where it stays: a line that is
   /// written in words cannot be copied as one at once.
   void set(const FlowKey& key, const Packet& packet, const Segment& s, Direction d,
@@ -79,8 +88,9 @@ class alignas(64) LoneSegment {
   [[nodiscard]] std::uint32_t last() const { return last_; }
 
  private:
-  IpAddress lower_address_;
-  IpAddress upper_address_;
+  static constexpr std::uint64_t kNoNumber = 0; // packets count from 1
+
+  std::array<IpAddress, 2> addresses_; // lower, upper
   std::uint64_t ports_and_facts_;
   Timestamp clock_;
   std::uint64_t number_;

@@ -94,8 +94,7 @@ Shard::Shard(const ShardConfig& config, StreamConsumer& consumer)
       texts_(lone_capacity(config)),
       table_(config.max_flows,
              KeyOf{connections_.data(), syns_.data(), texts_.data(), config.max_flows}),
-      wheel_(config.max_flows + syns_.capacity() + texts_.capacity(),
-             config.max_flows + config.max_flows / kQueueSlack),
+      wheel_(config.max_flows + kLoneTimers, config.max_flows + config.max_flows / kQueueSlack),
       order_(config.max_flows),
       watch_(config.probes == ReportProbes::Yes ? config.max_flows : 0),
       memory_{SlabPool<ConnectionExtra>(config.max_flows),
@@ -484,12 +483,6 @@ void Shard::prefetch_next_connection() const {
   order_.prefetch(next);
 }
 
-// For one more connection or LoneSegment. Returns whether there is any.
-bool Shard::make_room() {
-  if (memory_.pages.in_use() > pages_for_all_) [[unlikely]] relieve_pages();
-  return table_.size() < config_.max_flows || evict_one();
-}
-
 bool Shard::embryonic(const Connection& c) const {
   return !c.has_any(connection_flags::kEstablished | connection_flags::kClosing) &&
          (c.half[0].has_any(half_flags::kSynSeen) || c.half[1].has_any(half_flags::kSynSeen)) &&
@@ -515,12 +508,7 @@ CloseReason Shard::reason_of(const Connection& c) const {
 }
 
 void Shard::expire(std::uint32_t index, Timestamp deadline) {
-  if (is_lone(index)) {
-    delivery_.decide(deadline, lone_at(index).number());
-    const CloseReason timed_out = is_syn(index) ? CloseReason::SynTimeout : CloseReason::Idle;
-    end_lone(index, finishing_ ? CloseReason::Eof : timed_out);
-    return;
-  }
+  if (is_lone_timer(index)) [[unlikely]] return expire_lone(index, deadline);
   Connection& c = connections_[index];
   delivery_.decide(deadline, origins_[index].first_packet);
   delivery_.about(c);

@@ -3,7 +3,6 @@
 #pragma once
 
 #include <algorithm>
-#include <array>
 #include <cstdint>
 
 #include "base/memory.hpp"
@@ -16,6 +15,7 @@
 #include "pipeline/eviction_log.hpp"
 #include "pipeline/eviction_order.hpp"
 #include "pipeline/ledger.hpp"
+#include "pipeline/lone_queue.hpp"
 #include "pipeline/lone_segment.hpp"
 #include "pipeline/probe_watch.hpp"
 #include "pipeline/shard_config.hpp"
@@ -40,7 +40,6 @@ class Shard {
   /// either form, because ordinary traffic begins with them.
   static constexpr std::uint32_t kHoldTextsFrom = 64;
   static constexpr std::uint32_t kHoldSynsFrom = 8;
-  static constexpr std::uint32_t kVictimHashes = 16;
   /// A queue of the timers has room for all connections and for so much of them again, which have
   /// left it meanwhile.
   static constexpr std::uint32_t kQueueSlack = 4;
@@ -100,8 +99,8 @@ class Shard {
  private:
   friend class Delivery;
   friend struct ShardTimers;
-  /// Connections have the lower indices in table and wheel; LoneSyns, as many, those behind them,
-  /// and LoneTexts those behind these.
+  /// Connections have the lower indices in the table; LoneSyns, as many, those behind them, and
+  /// LoneTexts those behind these.
   struct KeyOf {
     const Connection* connections = nullptr;
     const LoneSyn* syns = nullptr;
@@ -162,17 +161,37 @@ class Shard {
     return text_at(index);
   }
   [[nodiscard]] std::uint32_t lone_segments() const { return syns_.in_use() + texts_.in_use(); }
+  /// What the wheel knows of LoneSegments: behind the connections an object for each kind, which
+  /// stands for the first in its queue.
+  static constexpr std::uint32_t kLoneTimers = 2;
+  [[nodiscard]] std::uint32_t syn_timer() const { return config_.max_flows; }
+  [[nodiscard]] std::uint32_t text_timer() const { return config_.max_flows + 1; }
+  [[nodiscard]] bool is_lone_timer(std::uint32_t timer) const { return timer >= syn_timer(); }
+  /// Preconditions: the queue of that timer is not empty; so lone_deadline().
+  [[nodiscard]] std::uint32_t first_lone(std::uint32_t timer) const {
+    return timer == syn_timer() ? first_syn() + syns_.first() : first_text() + texts_.first();
+  }
+  [[nodiscard]] Timestamp lone_deadline(std::uint32_t timer) const {
+    const Timestamp clock = lone_at(first_lone(timer)).clock();
+    return timer == syn_timer() ? embryonic_deadline(clock) : idle_deadline(clock);
+  }
+  void expire_lone(std::uint32_t timer, Timestamp deadline);
   bool hold_first(const Packet& packet, const FlowKey& key, const Segment& s);
-  template <class Pool>
-  std::uint32_t place_lone(Pool& pool, unsigned queue, std::uint64_t hash, Timestamp deadline);
-  void give_back_lone(std::uint32_t index);
+  template <class Queue>
+  std::uint32_t place_lone(Queue& queue, std::uint32_t first_index, std::uint64_t hash);
+  void remove_lone(std::uint32_t index);
   Connection& open_lone(std::uint32_t index);
   void end_lone(std::uint32_t index, CloseReason reason);
   void drop_lone(std::uint32_t index, CloseReason reason);
   void evict_lone(std::uint32_t index);
-  void prefetch_lone_victims(unsigned queue);
-  [[nodiscard]] std::uint64_t lone_hash(std::uint32_t index) const;
-  bool make_room();
+  [[nodiscard]] std::uint64_t lone_hash(std::uint32_t index) const {
+    return is_syn(index) ? syns_.hash(index - first_syn()) : texts_.hash(index - first_text());
+  }
+  /// For one more connection or LoneSegment. Returns whether there is any.
+  bool make_room() {
+    if (memory_.pages.in_use() > pages_for_all_) [[unlikely]] relieve_pages();
+    return table_.size() < config_.max_flows || evict_one();
+  }
   void prefetch_next_connection() const;
   void note_unconfirmed(Connection& c, const Segment& s);
   void note_turn(Connection& c);
@@ -193,7 +212,7 @@ class Shard {
     if (a == kNoIndex || b == kNoIndex) return std::min(a, b);
     return birth_of(a).is_before(birth_of(b)) ? a : b;
   }
-  [[nodiscard]] std::uint32_t oldest_unconfirmed();
+  [[nodiscard]] std::uint32_t oldest_unconfirmed() const;
   void evict_unconfirmed(std::uint32_t index);
   bool evict_one();
   bool evict_of_sample();
@@ -229,9 +248,9 @@ class Shard {
   SlabPool<Connection> connections_;
   ReservedArray<ConnectionOrigin> origins_;
   SlabPool<EncapsulationList> encapsulations_;
-  // Without HoldFirst: no room. Taken ones are written whole.
-  SlabPool<LoneSyn, sizeof(std::uint32_t)> syns_;
-  SlabPool<LoneText, sizeof(std::uint32_t)> texts_;
+  // Without HoldFirst: no room.
+  LoneQueue<LoneSyn> syns_;
+  LoneQueue<LoneText> texts_;
   FlowTable<KeyOf> table_;
   TimerWheel wheel_;
   EvictionOrder order_;
@@ -241,12 +260,6 @@ class Shard {
   Delivery delivery_;
   TcpTracker<Delivery> tracker_;
   EvictionLog evictions_;
-  /// Hashes of LoneSegments that will be evicted soon, each where its index leads.
-  struct VictimHash {
-    std::uint32_t index = kNoIndex;
-    std::uint64_t hash = 0;
-  };
-  std::array<VictimHash, kVictimHashes> victim_hashes_;
   std::uint32_t unconfirmed_ = 0;  // connections, without LoneSegments
   // Unconfirmed ones: those that are open in full, and those of both forms.
   std::uint32_t hold_texts_from_ = 0;

@@ -27,12 +27,6 @@ constexpr std::uint32_t kHurriedPerTick = 1024;
 constexpr std::uint64_t kHurried = ~std::uint64_t{1};
 constexpr std::uint64_t kSummary = ~std::uint64_t{0};
 
-/// A fixed key: what is estimated of a capture does not change from run to run.
-std::uint64_t spread_hash(const IpAddress& address) {
-  constexpr HashSeed kKey;
-  return mix(address.first_word() ^ kKey.a, address.last_word() ^ kKey.b);
-}
-
 UnconfirmedKind kind_of(const Connection& c) {
   using enum half_flags::Bits;
   if (c.half[0].payload_bytes() + c.half[1].payload_bytes() > 0) return UnconfirmedKind::Data;
@@ -54,19 +48,11 @@ void add_to(EvictionSummary& summary, const Connection& c, Timestamp start) {
     summary.payload_bytes += h.payload_bytes();
   }
   const bool upper = c.has_any(connection_flags::kOriginatorIsUpper) == (c.half[0].packets() > 0);
-  summary.senders.add(spread_hash(upper ? c.key.upper_address : c.key.lower_address));
-  summary.receivers.add(spread_hash(upper ? c.key.lower_address : c.key.upper_address));
-}
-
-void add_to(EvictionSummary& summary, const LoneSegment& lone, UnconfirmedKind kind) {
-  summary.start = std::min(summary.start, lone.clock());
-  summary.end = std::max(summary.end, lone.clock());
-  ++summary.connections[static_cast<std::size_t>(kind)];
-  ++summary.packets;
-  summary.ip_bytes += lone.ip_bytes();
-  summary.payload_bytes += lone.payload_bytes();
-  summary.senders.add(spread_hash(lone.source()));
-  summary.receivers.add(spread_hash(lone.destination()));
+  if (upper) {
+    add_addresses(summary, c.key.upper_address, c.key.lower_address);
+  } else {
+    add_addresses(summary, c.key.lower_address, c.key.upper_address);
+  }
 }
 
 /// What was delivered of a direction so far.
@@ -126,36 +112,19 @@ bool Shard::give_up(Connection& c) {
   return true;
 }
 
-// Preconditions: delivery_ was told the decision.
-void Shard::evict_lone(std::uint32_t index) {
-  if (!delivery_.give_up_lone(CloseReason::Evicted)) {
-    evict(open_lone(index), EvictionClass::Unconfirmed);
-    return;
-  }
-  ++ledger_.evicted[static_cast<std::size_t>(EvictionClass::Unconfirmed)];
-  const LoneSegment& lone = lone_at(index);
-  const std::uint32_t bytes = lone.payload_bytes();
-  ledger_.tcp.fate(Fate::CutEviction, bytes);
-  UnconfirmedKind kind = UnconfirmedKind::Syn;
-  if (!is_syn(index)) kind = bytes > 0 ? UnconfirmedKind::Data : UnconfirmedKind::Ack;
-  add_to(evictions_.at(delivery_.clock()), lone, kind);
-  drop_lone(index, CloseReason::Evicted);
-}
-
 // A connection or a LoneSegment; the order of connections that were LoneSegments is that in which
 // something else of them was seen.
-std::uint32_t Shard::oldest_unconfirmed() {
-  std::uint32_t oldest = kNoIndex;
-  if (syns_.in_use() > 0) oldest = wheel_.first_in(kSynQueue);
-  if (texts_.in_use() > 0) oldest = older(oldest, wheel_.first_in(kTextQueue));
-  return older(oldest, order_.first(EvictionOrder::List::Unconfirmed));
+inline std::uint32_t Shard::oldest_unconfirmed() const {
+  std::uint32_t oldest = order_.first(EvictionOrder::List::Unconfirmed);
+  if (texts_.in_use() > 0) oldest = older(oldest, first_lone(text_timer()));
+  if (syns_.in_use() > 0) oldest = older(oldest, first_lone(syn_timer()));
+  return oldest;
 }
 
 // Preconditions: delivery_ was told the decision.
 void Shard::evict_unconfirmed(std::uint32_t index) {
   if (is_lone(index)) {
     evict_lone(index);
-    prefetch_lone_victims(is_syn(index) ? kSynQueue : kTextQueue);
   } else {
     evict(connections_[index], EvictionClass::Unconfirmed);
     prefetch_victims();

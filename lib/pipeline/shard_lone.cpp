@@ -1,7 +1,8 @@
 // The part of Shard that keeps first segments which nothing has followed in a cache line or two.
 // Only a flood or a scan makes so many of them; nothing here runs per packet of a connection.
+#include <algorithm>
+
 #include "base/check.hpp"
-#include "base/prefetch.hpp"
 #include "net/five_tuple.hpp"
 #include "net/tcp_options.hpp"
 #include "pipeline/shard.hpp"
@@ -11,10 +12,15 @@ namespace flowloom {
 
 namespace {
 
-/// How far ahead of their turn victims are fetched from memory: first the segment, then what it
-/// names.
-constexpr std::uint32_t kLoneAhead = 12;
-constexpr std::uint32_t kNamedAhead = 6;
+void add_to(EvictionSummary& summary, const LoneSegment& lone, UnconfirmedKind kind) {
+  summary.start = std::min(summary.start, lone.clock());
+  summary.end = std::max(summary.end, lone.clock());
+  ++summary.connections[static_cast<std::size_t>(kind)];
+  ++summary.packets;
+  summary.ip_bytes += lone.ip_bytes();
+  summary.payload_bytes += lone.payload_bytes();
+  add_addresses(summary, lone.source(), lone.destination());
+}
 
 }  // namespace
 
@@ -25,48 +31,54 @@ bool Shard::hold_first(const Packet& packet, const FlowKey& key, const Segment& 
     if (unconfirmed_ + lone_segments() < hold_syns_from_) return false;
     const TcpOptions options = parse_tcp_options(s.options);
     if (!LoneSyn::holds(packet, s, options)) return false;
-    const std::uint32_t place =
-        place_lone(syns_, kSynQueue, packet.flow_hash, embryonic_deadline(s.clock));
+    const std::uint32_t place = place_lone(syns_, first_syn(), packet.flow_hash);
     if (place == kNoIndex) return false;
     syns_[place].set(key, packet, s, options);
+    if (syns_.in_use() == 1) wheel_.arm(syn_timer(), lone_deadline(syn_timer()));
   } else {
     if (!LoneText::holds(packet, s)) return false;
-    const std::uint32_t place =
-        place_lone(texts_, kTextQueue, packet.flow_hash, idle_deadline(s.clock));
+    const std::uint32_t place = place_lone(texts_, first_text(), packet.flow_hash);
     if (place == kNoIndex) return false;
     texts_[place].set(key, packet, s, first_direction(packet, s));
+    if (texts_.in_use() == 1) wheel_.arm(text_timer(), lone_deadline(text_timer()));
     ledger_.tcp.payload_seen += s.length;
   }
   ++ledger_.connections_created;
   return true;
 }
 
-// A place in the pool of its kind, under the packet's hash and with its timer; or kNoIndex.
-template <class Pool>
-inline std::uint32_t Shard::place_lone(Pool& pool, unsigned queue, std::uint64_t hash,
-                                       Timestamp deadline) {
+// A place in the queue of its kind, under the packet's hash; or kNoIndex.
+template <class Queue>
+inline std::uint32_t Shard::place_lone(Queue& queue, std::uint32_t first_index,
+                                       std::uint64_t hash) {
   if (!make_room()) return kNoIndex;
-  const std::uint32_t place = pool.take();
-  const std::uint32_t index = place + (queue == kSynQueue ? first_syn() : first_text());
-  victim_hashes_[index % kVictimHashes].index = kNoIndex; // of who was here before
-  if (!wheel_.try_enqueue(queue, index, deadline)) {
-    pool.give_back(place);
-    return kNoIndex;
-  }
-  if (!table_.insert(hash, index)) {
-    wheel_.cancel(index);
-    pool.give_back(place);
-    return kNoIndex;
-  }
-  return place;
+  const std::uint32_t place = queue.add(hash);
+  if (place == kNoIndex || table_.insert(hash, first_index + place)) return place;
+  queue.remove(place);
+  return kNoIndex;
 }
 
-void Shard::give_back_lone(std::uint32_t index) {
+// Out of its queue; whoever is first there is the next that may be evicted or time out.
+inline void Shard::remove_lone(std::uint32_t index) {
   if (is_syn(index)) {
-    syns_.give_back(index - first_syn());
+    syns_.remove(index - first_syn());
+    syns_.prefetch_next(table_);
+    if (syns_.in_use() == 0) wheel_.cancel(syn_timer());
   } else {
-    texts_.give_back(index - first_text());
+    texts_.remove(index - first_text());
+    texts_.prefetch_next(table_);
+    if (texts_.in_use() == 0) wheel_.cancel(text_timer());
   }
+}
+
+// The timer goes on to who is first then.
+void Shard::expire_lone(std::uint32_t timer, Timestamp deadline) {
+  const std::uint32_t index = first_lone(timer);
+  delivery_.decide(deadline, lone_at(index).number());
+  const CloseReason timed_out = is_syn(index) ? CloseReason::SynTimeout : CloseReason::Idle;
+  end_lone(index, finishing_ ? CloseReason::Eof : timed_out);
+  const bool any_left = (timer == syn_timer() ? syns_.in_use() : texts_.in_use()) > 0;
+  if (any_left) wheel_.arm_again(timer, lone_deadline(timer), ShardTimers{*this});
 }
 
 // From now on it is a connection that has seen its first segment, and the time since then. There is
@@ -81,9 +93,8 @@ Connection& Shard::open_lone(std::uint32_t index) {
   const KeySide sender = lone.sender();
   const std::uint32_t at = connections_.take();
   FLOWLOOM_CHECK(at != kNoIndex);
-  table_.replace(hash_of(key, config_.seed), index, at);
-  wheel_.cancel(index);
-  give_back_lone(index);
+  table_.replace(lone_hash(index), index, at);
+  remove_lone(index);
   Connection& c = begin(at, key, s, sender, d);
   delivery_.about(c);
   delivery_.open();
@@ -104,28 +115,27 @@ void Shard::end_lone(std::uint32_t index, CloseReason reason) {
   }
 }
 
+// Preconditions: delivery_ was told the decision.
+void Shard::evict_lone(std::uint32_t index) {
+  if (!delivery_.give_up_lone(CloseReason::Evicted)) {
+    evict(open_lone(index), EvictionClass::Unconfirmed);
+    return;
+  }
+  ++ledger_.evicted[static_cast<std::size_t>(EvictionClass::Unconfirmed)];
+  const LoneSegment& lone = lone_at(index);
+  const std::uint32_t bytes = lone.payload_bytes();
+  ledger_.tcp.fate(Fate::CutEviction, bytes);
+  UnconfirmedKind kind = UnconfirmedKind::Syn;
+  if (!is_syn(index)) kind = bytes > 0 ? UnconfirmedKind::Data : UnconfirmedKind::Ack;
+  add_to(evictions_.at(delivery_.clock()), lone, kind);
+  drop_lone(index, CloseReason::Evicted);
+}
+
 // Preconditions: the consumer does without a word of it.
-void Shard::drop_lone(std::uint32_t index, CloseReason reason) {
+inline void Shard::drop_lone(std::uint32_t index, CloseReason reason) {
   ++ledger_.connections_closed[static_cast<std::size_t>(reason)];
-  wheel_.cancel(index);
-  const VictimHash& foreseen = victim_hashes_[index % kVictimHashes];
-  table_.erase(foreseen.index == index ? foreseen.hash : lone_hash(index), index);
-  give_back_lone(index);
-}
-
-std::uint64_t Shard::lone_hash(std::uint32_t index) const {
-  return hash_of(lone_at(index).key(), config_.seed);
-}
-
-void Shard::prefetch_lone_victims(unsigned queue) {
-  const std::uint32_t far = wheel_.behind_first(queue, kLoneAhead);
-  if (far == kNoIndex) return;
-  prefetch_object<PrefetchFor::Write>(lone_at(far));
-  wheel_.prefetch(far);
-  const std::uint32_t near = wheel_.behind_first(queue, kNamedAhead);
-  const std::uint64_t hash = lone_hash(near);
-  table_.prefetch(hash);
-  victim_hashes_[near % kVictimHashes] = {near, hash};
+  table_.erase(lone_hash(index), index);
+  remove_lone(index);
 }
 
 }  // namespace flowloom

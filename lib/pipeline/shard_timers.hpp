@@ -9,27 +9,27 @@ namespace flowloom {
 /// Queues of the timer wheel: time-outs that are the same for all connections.
 inline constexpr unsigned kHandshakeQueue = 0;
 inline constexpr unsigned kLingerQueue = 1;
-inline constexpr unsigned kSynQueue = 2;
-inline constexpr unsigned kTextQueue = 3;
-static_assert(TimerWheel::kQueues == 4);
+static_assert(TimerWheel::kQueues == 2);
 
 struct ShardTimers {
   Shard& shard;
   Timestamp deadline(std::uint32_t index) const {
-    if (!shard.is_lone(index)) return shard.deadline_of(shard.connections_[index]);
-    const Timestamp clock = shard.lone_at(index).clock();
-    return shard.is_syn(index) ? shard.embryonic_deadline(clock) : shard.idle_deadline(clock);
+    if (shard.is_lone_timer(index)) [[unlikely]] return shard.lone_deadline(index);
+    return shard.deadline_of(shard.connections_[index]);
   }
   std::uint64_t rank(std::uint32_t index) const {
+    if (shard.is_lone_timer(index)) [[unlikely]] index = shard.first_lone(index);
     return shard.birth_of(index).number;
   }
   void prefetch(std::uint32_t index) const {
-    if (shard.is_lone(index)) return prefetch_object(shard.lone_at(index));
+    if (shard.is_lone_timer(index)) [[unlikely]]
+      return prefetch_object(shard.lone_at(shard.first_lone(index)));
     prefetch_object<PrefetchFor::Write>(shard.connections_[index]);
     prefetch_object(shard.origins_[index]);
   }
   void expect(std::uint32_t index) const {
-    shard.table_.prefetch(hash_of(shard.table_.key_of(index), shard.config_.seed));
+    if (shard.is_lone_timer(index)) [[unlikely]] return; // its queue looks ahead itself
+    shard.table_.prefetch(hash_of(shard.connections_[index].key, shard.config_.seed));
   }
   void expire(std::uint32_t index, Timestamp deadline) const { shard.expire(index, deadline); }
 };

@@ -237,5 +237,30 @@ TEST(TimerWheel, NothingIsDueBeforeNextDue) {
   EXPECT_EQ(now, policy.when); // next_due() of the last tick is exact
 }
 
+// An object that stands for several: when the first of them goes, its place is the next one's.
+TEST(TimerWheel, RankThatGrewDecides) {
+  struct Policy {
+    Timestamp when;
+    std::vector<std::uint64_t> ranks;
+    std::vector<std::uint32_t> fired;
+    [[nodiscard]] Timestamp deadline(std::uint32_t) const { return when; }
+    [[nodiscard]] std::uint64_t rank(std::uint32_t index) const { return ranks[index]; }
+    static void prefetch(std::uint32_t) {}
+    static void expect(std::uint32_t) {}
+    void expire(std::uint32_t index, Timestamp) { fired.push_back(index); }
+  } policy;
+  const Timestamp now = from_nanoseconds(1'000'000'000);
+  policy.when = now + std::chrono::seconds{3};
+  policy.ranks = {1, 2};
+  TimerWheel wheel(2);
+  wheel.advance(now, policy);
+  wheel.arm(0, policy.when);
+  wheel.arm(1, policy.when);
+  wheel.advance(policy.when - Duration{1}, policy); // in the tick where both are due
+  policy.ranks[0] = 3;
+  wheel.advance(policy.when, policy);
+  EXPECT_EQ(policy.fired, (std::vector<std::uint32_t>{1, 0}));
+}
+
 }  // namespace
 }  // namespace flowloom

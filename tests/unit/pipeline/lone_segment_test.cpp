@@ -166,6 +166,35 @@ TEST(LoneSegment, HeldTextsChangeNothingThatIsTold) {
   }
 }
 
+// One SYN that nobody answers, and so many after it that are answered and refused that there is no
+// place left behind it: the others do without.
+TEST(LoneSegment, OneThatWaitsLongHindersNobody) {
+  constexpr std::uint32_t kOthers = 400;
+  const Endpoint server = endpoint4(2, 80);
+  std::vector<Frame> frames;
+  const auto add = [&](PacketBuilder packet) {
+    frames.push_back(packet.build(kBase + frames.size() * 5ms));
+  };
+  const auto client = [](std::uint32_t i) {
+    return endpoint4(1, static_cast<std::uint16_t>(1000 + i));
+  };
+  add(PacketBuilder().from(client(0)).to(server).flags("S").seq(7));
+  for (std::uint32_t i = 1; i <= kOthers; ++i) {
+    add(PacketBuilder().from(client(i)).to(server).flags("S").seq(i));
+    add(PacketBuilder().from(server).to(client(i)).flags("R.").ack(i + 1));
+  }
+  ShardConfig config = small_config();
+  config.max_flows = 128;
+  config.closed_timeout = 200ms;
+  const Outcome plain = run(frames, config, 1);
+  EXPECT_EQ(plain.ledger.connections_created, kOthers + 1);
+  EXPECT_EQ(plain.ledger.limits, Ledger{}.limits);
+  config.hold_first = HoldFirst::Always;
+  const Outcome held = run(frames, config, 1);
+  EXPECT_EQ(plain.story, held.story);
+  EXPECT_EQ(held.ledger.limits, Ledger{}.limits);
+}
+
 // A text that waits in compact form is opened shortly before its grace is over, in the very tick of
 // the wheel: what the grace decides comes before what a later packet in that tick does.
 TEST(LoneSegment, GraceOfATextThatIsOpenedLateEndsInTime) {
