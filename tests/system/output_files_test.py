@@ -3,11 +3,13 @@
 numbers agree with the files and the ledger, names are safe, and a terminal gets a progress bar.
 usage: output_files_test.py FLOWLOOM GENERATOR
 """
+import calendar
 import json
 import os
 import pathlib
 import pty
 import re
+import string
 import struct
 import subprocess
 import sys
@@ -78,6 +80,15 @@ def wrong_of_record(record, out):
     return wrong_of_names(record, out)
 
 
+def spread_folder(start):
+    """The folder of a connection that began then: quarters of a second in two digits of base 36."""
+    seconds, nanoseconds = start.rstrip("Z").split(".")
+    began = calendar.timegm(time.strptime(seconds, "%Y-%m-%dT%H:%M:%S"))
+    quarters = began * 4 + int(nanoseconds) // 250_000_000
+    digits = string.digits + string.ascii_lowercase
+    return digits[quarters // 36 % 36] + digits[quarters % 36]
+
+
 def wrong_of_names(record, out):
     ends = [f"{s['addr'].replace(':', '-')}.{s['port']}" for s in (record["orig"], record["resp"])]
     for side, (sender, receiver) in (("orig", ends), ("resp", ends[::-1])):
@@ -87,7 +98,7 @@ def wrong_of_names(record, out):
         if path.name != f"{sender}-{receiver}-{record['uid']}" or not NAME.fullmatch(path.name):
             return f"name {path}"
         folder = list(path.parts[:-1])
-        if folder != ["streams"] and folder != ["streams", record["uid"][1:3].lower()]:
+        if folder not in (["streams"], ["streams", spread_folder(record["start"])]):
             return f"folder of {path}"
     return None
 
