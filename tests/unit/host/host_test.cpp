@@ -61,6 +61,7 @@ TEST(Signals, TheSecondInterruptEndsTheProcess) {
 
 TEST(Signals, HangupEndsWhereThereIsNothingToBeginAnew) {
   EXPECT_EQ(0, in_child([] {
+              ::signal(SIGHUP, SIG_DFL);  // the tests may run under nohup
               handle_signals(OnHangup::End);
               ::raise(SIGHUP);
               ::raise(SIGHUP);  // not as an impatient Ctrl-C
