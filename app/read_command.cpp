@@ -22,8 +22,8 @@ Examples:
   tcpdump -w - | flowloom read - --json
 )";
 
-/// Captures of so many bytes are read within a second or two: what they do not fill should not be
-/// of huge pages (docs/performance.md).
+/// Captures of so many bytes are read within a second or two: huge pages would cost such a run more
+/// than they save it (docs/performance.md).
 constexpr std::uint64_t kShortInput = std::uint64_t{4} << 30;
 
 }  // namespace

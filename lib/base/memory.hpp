@@ -9,14 +9,10 @@
 namespace flowloom {
 
 /// What the first megabytes of each reservation are made of. Huge pages (transparent ones, where
-/// the kernel gives them) save TLB misses for as long as a run lasts, and their first touches cost
-/// an eighth of those of small ones, but what is never used of one was zeroed in vain. Small ones
-/// are dearer by the packet, and cheap to begin with: for a run of a second.
+/// the kernel gives them) save TLB misses for as long as a run lasts, but the first touch of each
+/// costs the zeroing of 2 MiB, and on a virtual machine whose host had taken the memory back many
+/// times that. Small ones are dearer by the packet, and cheap to begin with: for a run of a second.
 enum class FirstPages : unsigned char { Huge, Small };
-
-/// In which order a reservation is touched first: from its begin on, so that at most one huge page
-/// is in vain; or anywhere, as a hash table is.
-enum class Touched : unsigned char { FromBegin, Anywhere };
 
 /// For all that is reserved from now on, in this process. Preconditions: no other thread reserves.
 void use_first_pages(FirstPages pages);
@@ -25,16 +21,13 @@ void use_first_pages(FirstPages pages);
 class ReservedMemory {
  public:
   ReservedMemory() = default;
-  explicit ReservedMemory(std::size_t bytes, Touched touched = Touched::FromBegin);
+  explicit ReservedMemory(std::size_t bytes);
   ~ReservedMemory();
   ReservedMemory(ReservedMemory&& other) noexcept
-      : data_(std::exchange(other.data_, nullptr)),
-        bytes_(std::exchange(other.bytes_, 0)),
-        huge_from_(other.huge_from_) {}
+      : data_(std::exchange(other.data_, nullptr)), bytes_(std::exchange(other.bytes_, 0)) {}
   ReservedMemory& operator=(ReservedMemory&& other) noexcept {
     std::swap(data_, other.data_);
     std::swap(bytes_, other.bytes_);
-    std::swap(huge_from_, other.huge_from_);
     return *this;
   }
 
@@ -49,7 +42,6 @@ class ReservedMemory {
  private:
   std::byte* data_ = nullptr;
   std::size_t bytes_ = 0;
-  std::size_t huge_from_ = 0;
 };
 
 /// A fixed array of T in reserved memory. T starts as all-zero bytes: nothing is constructed.
@@ -59,8 +51,7 @@ class ReservedArray {
 
  public:
   ReservedArray() = default;
-  explicit ReservedArray(std::size_t count, Touched touched = Touched::FromBegin)
-      : memory_(count * sizeof(T), touched), count_(count) {}
+  explicit ReservedArray(std::size_t count) : memory_(count * sizeof(T)), count_(count) {}
 
   T& operator[](std::size_t i) { return data()[i]; }
   const T& operator[](std::size_t i) const { return data()[i]; }

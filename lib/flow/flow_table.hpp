@@ -31,8 +31,8 @@ class FlowTable {
   FlowTable() = default;
   /// Room for `capacity` entries at a load of at most 0.6 of the slots.
   FlowTable(std::uint32_t capacity, KeyOf key_of)
-      : key_of_(key_of), buckets_(bucket_count(capacity), Touched::Anywhere),
-        mask_(buckets_.size() - 1), huge_from_(kHugeFrom) {}
+      : key_of_(key_of), buckets_(bucket_count(capacity)), mask_(buckets_.size() - 1),
+        huge_from_(kHugeFrom) {}
 
   void prefetch(std::uint64_t hash) const { prefetch_line(&buckets_[hash & mask_]); }
 

@@ -20,7 +20,7 @@ class DatagramTable {
 
   DatagramTable() = default;
   explicit DatagramTable(std::uint32_t capacity)
-      : buckets_(bucket_count(capacity), Touched::Anywhere), mask_(buckets_.size() - 1) {}
+      : buckets_(bucket_count(capacity)), mask_(buckets_.size() - 1) {}
 
   static std::size_t bytes_for(std::uint32_t capacity) {
     return bucket_count(capacity) * sizeof(Bucket);
