@@ -36,9 +36,10 @@ class Machine:
         self.build, self.seconds = options.build, str(options.seconds)
 
     def program(self, *arguments, where="perf"):
+        """What it said, results and messages."""
         path = os.path.join(self.build, where, arguments[0])
-        return subprocess.run([path, *arguments[1:]], check=True, capture_output=True,
-                              text=True).stdout
+        done = subprocess.run([path, *arguments[1:]], check=True, capture_output=True, text=True)
+        return done.stdout or done.stderr
 
     def bench(self, traffic, flows, source="memory", workers=1):
         return json.loads(self.program(
