@@ -11,7 +11,7 @@ namespace flowloom {
 
 enum class BenchPort : std::uint8_t {
   Null,  ///< what receiving costs: the packets hold no TCP, the engine only judges and counts them
-  Ring   ///< made traffic, copied into mbufs, waits in rings of one chunk and more
+  Ring   ///< made traffic, copied into mbufs and queued in the port's rings before it is timed
 };
 
 /// EAL with one port of a virtual device, a queue per worker. At most one per process, ever.

@@ -20,11 +20,15 @@ CHURN_FLOWS = (1_000, 10_000, 100_000, 1_000_000)
 STAGES = ("receive", "parse", "checksum", "lookup", "track")
 
 
+def run_bench(flowloom, seconds, *arguments):
+    """The figures of one run."""
+    command = [flowloom, "bench", "--json", "--seconds", str(seconds), *map(str, arguments)]
+    return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+
 def bench(options, *arguments):
     """The best of some runs, by wall time a packet."""
-    command = [options.flowloom, "bench", "--json", "--seconds", str(options.seconds),
-               *map(str, arguments)]
-    runs = [json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    runs = [run_bench(options.flowloom, options.seconds, *arguments)
             for _ in range(options.rounds)]
     return min(runs, key=lambda run: run["ns_per_packet"])
 

@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 
+from curves import run_bench
 from report_page import markdown_table, replace_blocks
 
 HEADER = ("#", "measure", "asked for", "measured", "met")
@@ -33,7 +34,8 @@ class Machine:
     """Runs the programs of one build."""
 
     def __init__(self, options):
-        self.build, self.seconds = options.build, str(options.seconds)
+        self.build, self.seconds = options.build, options.seconds
+        self.flowloom = os.path.join(options.build, "app/flowloom")
 
     def program(self, *arguments, where="perf"):
         """What it said, results and messages."""
@@ -42,15 +44,14 @@ class Machine:
         return done.stdout or done.stderr
 
     def bench(self, traffic, flows, source="memory", workers=1):
-        return json.loads(self.program(
-            "flowloom", "bench", "--json", "--seconds", self.seconds, "--traffic", traffic,
-            "--flows", str(flows), "--source", source, "--workers", str(workers), where="app"))
+        return run_bench(self.flowloom, self.seconds, "--traffic", traffic, "--flows", flows,
+                         "--source", source, "--workers", workers)
 
     def bench_memory(self, flows):
         """Resident at the peak, in bytes."""
         process = subprocess.Popen(
-            [os.path.join(self.build, "app/flowloom"), "bench", "--seconds", "0.1", "--flows",
-             str(flows)], stdout=subprocess.DEVNULL)
+            [self.flowloom, "bench", "--seconds", "0.1", "--flows", str(flows)],
+            stdout=subprocess.DEVNULL)
         return os.wait4(process.pid, 0)[2].ru_maxrss * 1024
 
     def replay(self, capture):

@@ -136,18 +136,16 @@ void Shard::evict_unconfirmed(std::uint32_t index) {
 // any could be confirmed.
 bool Shard::evict_one() {
   ledger_.reached(Limit::MaxFlows);
+  const std::uint32_t unconfirmed = unconfirmed_ + lone_segments();
   const std::uint32_t closed = order_.first(EvictionOrder::List::Closed);
-  const bool few = unconfirmed_ + lone_segments() < config_.max_flows / kPartForUnconfirmed;
-  const std::uint32_t oldest = few && closed != kNoIndex ? kNoIndex : oldest_unconfirmed();
-  if (oldest != kNoIndex) {
-    evict_unconfirmed(oldest);
-    return true;
-  }
-  if (closed != kNoIndex) {
+  const bool few = unconfirmed == 0 || unconfirmed < config_.max_flows / kPartForUnconfirmed;
+  if (few && closed != kNoIndex) {
     evict(connections_[closed], EvictionClass::Closed);
     return true;
   }
-  return evict_of_sample();
+  if (unconfirmed == 0) return evict_of_sample();
+  evict_unconfirmed(oldest_unconfirmed());
+  return true;
 }
 
 // Preconditions: all connections are confirmed, and none is closed.
