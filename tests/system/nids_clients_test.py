@@ -24,7 +24,9 @@ from nids_test import sanitizer_of  # noqa: E402
 from talks import CLOSING, conversation, write  # noqa: E402
 
 TIMEOUT = 120
-DATES = re.compile(rb"\d\d/\d\d/\d\d \d\d:\d\d:\d\d|\w{3} \w{3} [ \d]\d \d\d:\d\d:\d\d \d{4}")
+# Of asctime(), or a part of it, and in digits.
+DATES = re.compile(rb"(\w{3} )?\w{3} [ \d]\d \d\d:\d\d:\d\d( \d{4})?"
+                   rb"|\d\d/\d\d/\d\d \d\d:\d\d:\d\d")
 
 # Not dsniff -c: it looks connections up by a port that it has not stored, so what it finds depends
 # on what its stack held before.
