@@ -12,10 +12,10 @@ void Backoff::wait() {
   if (rounds_ < kRoundsMax) ++rounds_;
   if (rounds_ <= kPauses) {
     _mm_pause();
-  } else if (rounds_ <= kPauses + kYields) {
+  } else if (rounds_ <= kPauses + yields_) {
     sched_yield();
   } else {
-    const long slept = static_cast<long>(rounds_ - kPauses - kYields);
+    const long slept = static_cast<long>(rounds_ - kPauses - yields_);
     const timespec time{0, std::min(kShortestSleepNs * slept, longest_sleep_ns_)};
     nanosleep(&time, nullptr);
   }

@@ -1,4 +1,4 @@
-// Waiting for another thread without burning the core it may need: pause, then yield, then sleep.
+// Waiting for another thread without burning the core it may need: pause, yield, then sleep.
 #pragma once
 
 #include <chrono>
@@ -17,8 +17,15 @@ class Backoff {
   /// For whoever has more than a ring before him: the kernel's buffer, or nothing but records.
   static constexpr std::chrono::nanoseconds kLongSleep{1'000'000};
 
-  explicit Backoff(std::chrono::nanoseconds longest_sleep = kShortSleep)
-      : longest_sleep_ns_(static_cast<long>(longest_sleep.count())) {}
+  /// What is waited for: packets, of which the next may come any moment, or a batch of another
+  /// thread's work. That takes long enough for a sleep, and a core that yields until then costs as
+  /// much as one that works.
+  enum class For : std::uint8_t { Packets, Batches };
+
+  explicit Backoff(std::chrono::nanoseconds longest_sleep = kShortSleep, For what = For::Packets)
+      : longest_sleep_ns_(static_cast<long>(longest_sleep.count())),
+        yields_(what == For::Packets ? kYields : 0) {}
+  explicit Backoff(For what) : Backoff(kShortSleep, what) {}
   void wait();
   void reset() { rounds_ = 0; }
 
@@ -29,6 +36,7 @@ class Backoff {
   static constexpr long kShortestSleepNs = 2'000;
 
   long longest_sleep_ns_;
+  std::uint32_t yields_;
   std::uint32_t rounds_ = 0;
 };
 

@@ -362,7 +362,7 @@ ExportBlock* Exporter::wait_for_block(const EventKey& key, const ConnectionView&
                                       std::uint32_t slot, std::size_t wanted) {
   if (ExportBlock* block = memory_.take(wanted)) return block;
   was_pressed_ = true;
-  Backoff backoff;
+  Backoff backoff(Backoff::For::Batches);
   for (;;) {
     if (reclaim()) {
       if (ExportBlock* block = memory_.take(wanted)) {

@@ -42,7 +42,7 @@ void Exporter::let_writer_catch_up() {
   reclaim();
   if (!more_on_the_way_than(kOnTheWayMax)) return;
   ++waits_;
-  Backoff backoff;
+  Backoff backoff(Backoff::For::Batches);
   while (more_on_the_way_than(kOnTheWayMax / 2)) {
     if (!reclaim()) backoff.wait();
   }
@@ -53,7 +53,7 @@ void Exporter::let_writer_catch_up() {
 StreamMessage* Exporter::take_message(Purpose purpose, StreamMessage::Kind kind,
                                       const EventKey& key) {
   let_writer_catch_up();
-  Backoff backoff;
+  Backoff backoff(Backoff::For::Batches);
   while (messages_out_ >= messages_for(purpose)) {
     if (reclaim()) continue;
     if (when_full_ == WhenFull::Shed) return nullptr;

@@ -13,6 +13,7 @@ using namespace std::chrono_literals;
 using Clock = std::chrono::steady_clock;
 
 constexpr int kRoundsWithoutSleep = 80;
+constexpr int kPauses = 16;
 
 Clock::duration time_of(Backoff& backoff, int rounds) {
   const Clock::time_point begin = Clock::now();
@@ -25,6 +26,12 @@ TEST(Backoff, SleepsLongerEachTimeUpToItsLimit) {
   time_of(backoff, kRoundsWithoutSleep);
   EXPECT_GE(time_of(backoff, 100), 100 * 101 / 2 * 2us);
   EXPECT_GE(time_of(backoff, 50), 50 * 200us);
+}
+
+TEST(Backoff, SleepsWithoutYieldsWhereBatchesAreWaitedFor) {
+  Backoff backoff(200us, Backoff::For::Batches);
+  time_of(backoff, kPauses);
+  EXPECT_GE(time_of(backoff, 100), 100 * 101 / 2 * 2us);
 }
 
 TEST(Backoff, IsShortAgainAfterItsReset) {
