@@ -3,8 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <memory>
 #include <optional>
+#include <system_error>
 
 #include "io/ethdev_source.hpp"
 #include "io/limited_source.hpp"
@@ -31,6 +33,21 @@ bool is_live(const std::vector<PortFacts>& ports) {
   });
 }
 
+/// Of all files together; 0 where a port is more than files, or replays them without end.
+std::uint64_t bytes_of_captures(const std::vector<PortFacts>& ports) {
+  std::uint64_t bytes = 0;
+  for (const PortFacts& port : ports) {
+    if (port.captures.empty() || port.end == QueueEnd::Never) return 0;
+    for (const CaptureQueue& queue : port.captures) {
+      std::error_code unknown;
+      const std::uintmax_t size = std::filesystem::file_size(queue.file, unknown);
+      if (unknown) return 0;
+      bytes += size;
+    }
+  }
+  return bytes;
+}
+
 /// Everything between EAL's start and its end. Members are destroyed in the order DPDK needs.
 ExitStatus run_ports(const CommonOptions& options, Session& session,
                      const CheckedArguments& checked, const PortLimits& limits) {
@@ -41,6 +58,7 @@ ExitStatus run_ports(const CommonOptions& options, Session& session,
   say_verbosely(options, {fmt::format("EAL: {}", fmt::join(eal.arguments(), " "))});
   std::vector<PortFacts> found = discover_ports(find_vdevs(checked.arguments));
   if (is_live(found)) session.settings().when_full = WhenFull::Shed;
+  Session::expect_input(bytes_of_captures(found));
   const WriterCore writer =
       session.settings().output == Export::None ? WriterCore::None : WriterCore::Own;
   const LcorePlan plan = make_lcore_plan({Eal::lcores(), queues_of(found), workers, writer});

@@ -1,7 +1,6 @@
 // flowloom read: captures in, streams out. Needs no privilege, no hugepages, no NIC.
 #include <CLI/CLI.hpp>
 
-#include "base/memory.hpp"
 #include "commands.hpp"
 #include "config_file.hpp"
 #include "io/amsdu_splitter.hpp"
@@ -21,10 +20,6 @@ Examples:
   flowloom read capture.pcap --print ascii -f 'port 80'
   tcpdump -w - | flowloom read - --json
 )";
-
-/// Captures of so many bytes are read within a second or two: huge pages would cost such a run more
-/// than they save it (docs/performance.md).
-constexpr std::uint64_t kShortInput = std::uint64_t{4} << 30;
 
 }  // namespace
 
@@ -46,8 +41,7 @@ int read_command(std::span<char* const> arguments) {
   Session session(options);
   if (const ExitStatus s = session.prepare(); s != ExitStatus::Ok) return static_cast<int>(s);
   CaptureSource source(captures);
-  const std::uint64_t input_bytes = source.progress().bytes_total;
-  if (input_bytes != 0 && input_bytes < kShortInput) use_first_pages(FirstPages::Small);
+  Session::expect_input(source.progress().bytes_total);
   AmsduSplitter packets(source);
   ThreadLauncher launcher;
   const ExitStatus status = session.run(

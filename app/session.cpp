@@ -12,6 +12,7 @@
 #include <string_view>
 #include <thread>
 
+#include "base/memory.hpp"
 #include "confined_launcher.hpp"
 #include "host/nudges.hpp"
 #include "host/service_notifier.hpp"
@@ -35,6 +36,10 @@ HeavySettings heavy_settings(unsigned workers) {
   heavy.threads = cores > workers ? cores - workers : 1;
   return heavy;
 }
+
+/// Captures of so many bytes are read within a second or two: huge pages would cost such a run more
+/// than they save it (docs/performance.md).
+constexpr std::uint64_t kShortInput = std::uint64_t{4} << 30;
 
 ExitStatus worse(ExitStatus a, ExitStatus b) { return std::max(a, b); }
 
@@ -127,6 +132,10 @@ ExitStatus Session::prepare() {
   settings_.early_bytes = needs.early_bytes;
   if (needs.packets != PacketsWanted::None) settings_.shard.packets = NotePackets::Yes;
   return ExitStatus::Ok;
+}
+
+void Session::expect_input(std::uint64_t bytes) {
+  if (bytes > 0 && bytes < kShortInput) use_first_pages(FirstPages::Small);
 }
 
 ExitStatus Session::run(std::vector<PacketSource*> sources, Launcher& launcher,

@@ -8,19 +8,18 @@
 
 #include <algorithm>
 #include <array>
-#include <cstring>
 #include <ctime>
 #include <functional>
 
 #include "base/check.hpp"
 #include "io/device_clock.hpp"
+#include "io/ethdev_frames.hpp"
 #include "io/kernel_socket.hpp"
 
 namespace flowloom {
 
 namespace {
 
-constexpr std::uint32_t kNoScratch = 0xffffffff;
 constexpr std::int64_t kNanosecondsPerMicrosecond = 1000;
 constexpr std::int64_t kMicrosecondsPerSecond = 1'000'000;
 constexpr std::int64_t kNanosecondsPerSecond = 1'000'000'000;
@@ -113,18 +112,10 @@ struct EthdevSource::PortCounts {
   DeviceClock clock;           // of its stamps, where it has some
 };
 
-/// What a frame that was handed over occupies: an mbuf, or scratch up to an end.
-struct EthdevSource::Held {
-  rte_mbuf* mbuf = nullptr;
-  std::uint32_t scratch_end = kNoScratch;
-};
-
 EthdevSource::EthdevSource(EthdevSettings settings)
-    : settings_(std::move(settings)), lookahead_(ethdev_lookahead(settings_.queues.size())) {
-  FLOWLOOM_CHECK(settings_.held_max >= kBurstMax);
-  FLOWLOOM_CHECK(settings_.scratch_bytes >= ethdev_limits::kFrameMax);
-  held_.resize(settings_.held_max);
-  scratch_ = std::make_unique_for_overwrite<std::uint8_t[]>(settings_.scratch_bytes);
+    : settings_(std::move(settings)),
+      lookahead_(ethdev_lookahead(settings_.queues.size())),
+      frames_(std::make_unique<EthdevFrames>(settings_)) {
   // Idempotent: finds what net_pcap registered, so the order of set-up does not matter.
   rte_mbuf_dyn_rx_timestamp_register(&stamp_offset_, &stamp_flag_);
   find_ports();
@@ -141,10 +132,6 @@ EthdevSource::EthdevSource(EthdevSettings settings)
 }
 
 EthdevSource::~EthdevSource() {
-  for (; held_count_ > 0; --held_count_) {
-    rte_pktmbuf_free(held_[held_first_].mbuf);
-    held_first_ = (held_first_ + 1) % settings_.held_max;
-  }
   for (Queue& queue : queues_) {
     rte_pktmbuf_free_bulk(queue.mbufs.data() + queue.next, queue.held() - queue.next);
   }
@@ -383,13 +370,11 @@ void EthdevSource::receive_merged(Burst& burst) {
 
 /// Hands over the packets of one queue for as long as no other queue comes before it.
 EthdevSource::Taken EthdevSource::take_run(std::uint32_t index, Burst& burst) {
-  Queue& queue = queues_[index];
-  while (queue.has_pending() && burst.size < burst.limit) {
-    const Key key{queue.clocks[queue.next], index};
-    if (!heap_.empty() && key > heap_.front()) break;
-    if (!hand_over(index, burst)) return Taken::NoRoom;
-  }
-  return Taken::Run;
+  const Queue& queue = queues_[index];
+  const std::uint32_t most = std::min(queue.count - queue.next, burst.limit - burst.size);
+  std::uint32_t run = heap_.empty() ? most : 0;
+  while (run < most && !(Key{queue.clocks[queue.next + run], index} > heap_.front())) ++run;
+  return hand_over(index, burst, run);
 }
 
 void EthdevSource::receive_in_turn(Burst& burst) {
@@ -397,105 +382,50 @@ void EthdevSource::receive_in_turn(Burst& burst) {
   for (std::uint32_t polled = 0; polled < count && burst.size < burst.limit; ++polled) {
     Queue& queue = queues_[turn_];
     if (!queue.has_pending()) refill(queue);
-    while (queue.has_pending() && burst.size < burst.limit) {
-      if (!hand_over(turn_, burst)) return;
-    }
+    const std::uint32_t most = std::min(queue.count - queue.next, burst.limit - burst.size);
+    if (hand_over(turn_, burst, most) == Taken::NoRoom) return;
     if (!queue.has_pending()) turn_ = turn_ + 1 == count ? 0 : turn_ + 1;
   }
 }
 
-/// Appends the queue's next packet to the burst; false where there is no room to hold it.
-bool EthdevSource::hand_over(std::uint32_t index, Burst& burst) {
-  if (held_count_ == settings_.held_max) return false;
+/// Appends the queue's next packets to the burst, while there is room to hold them.
+/// Preconditions: the queue has so many, and the burst room for them.
+EthdevSource::Taken EthdevSource::hand_over(std::uint32_t index, Burst& burst,
+                                            std::uint32_t count) {
   Queue& queue = queues_[index];
-  rte_mbuf*& mbuf = queue.mbufs[queue.next];
-  // Tags are part of a connection's identity; some drivers strip them unasked.
-  if ((mbuf->ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED) != 0) [[unlikely]] {
-    if (rte_vlan_insert(&mbuf) == 0) mbuf->ol_flags &= ~RTE_MBUF_F_RX_VLAN_STRIPPED;
+  for (const std::uint32_t end = queue.next + count; queue.next < end; ++queue.next) {
+    rte_mbuf*& mbuf = queue.mbufs[queue.next];
+    // Tags are part of a connection's identity; some drivers strip them unasked.
+    if ((mbuf->ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED) != 0) [[unlikely]] {
+      if (rte_vlan_insert(&mbuf) == 0) mbuf->ol_flags &= ~RTE_MBUF_F_RX_VLAN_STRIPPED;
+    }
+    Packet& packet = burst.packets[burst.size];
+    packet.flags = checksum_flags(mbuf->ol_flags);
+    packet.wire_length = mbuf->pkt_len;
+    if (!frames_->hold(mbuf, packet)) return Taken::NoRoom;
+    // net_pcap keeps no wire length; a frame that it could not express is the one case to notice.
+    if (packet.captured < packet.wire_length) packet.flags |= packet_flags::kSnapped;
+    clock_ = std::max(clock_, queue.clocks[queue.next]);
+    packet.stamp = queue.stamps[queue.next];
+    packet.clock = clock_;
+    packet.number = ++number_;
+    packet.link = queue.config.link;
+    packet.input = static_cast<std::uint8_t>(index);
+    ++burst.size;
   }
-  Packet& packet = burst.packets[burst.size];
-  packet.flags = checksum_flags(mbuf->ol_flags);
-  packet.wire_length = mbuf->pkt_len;
-  std::uint32_t slot = held_first_ + held_count_;
-  if (slot >= settings_.held_max) slot -= settings_.held_max;
-  if (mbuf->nb_segs == 1) [[likely]] {
-    packet.frame = rte_pktmbuf_mtod(mbuf, const std::uint8_t*);
-    packet.captured = mbuf->data_len;
-    held_[slot] = {.mbuf = mbuf, .scratch_end = kNoScratch};
-  } else if (!make_contiguous(mbuf, packet, held_[slot])) {
-    return false;
-  }
-  // net_pcap keeps no wire length; a frame that it could not express is the one case to notice.
-  if (packet.captured < packet.wire_length) packet.flags |= packet_flags::kSnapped;
-  clock_ = std::max(clock_, queue.clocks[queue.next]);
-  packet.stamp = queue.stamps[queue.next];
-  packet.clock = clock_;
-  packet.number = ++number_;
-  packet.link = queue.config.link;
-  packet.input = static_cast<std::uint8_t>(index);
-  ++held_count_;
-  ++queue.next;
-  ++burst.size;
-  return true;
-}
-
-/// Copies a chain into the scratch ring and frees it; false where the ring has no room now.
-bool EthdevSource::make_contiguous(rte_mbuf* mbuf, Packet& packet, Held& held) {
-  std::uint32_t bytes = 0;
-  for (const rte_mbuf* segment = mbuf; segment != nullptr; segment = segment->next) {
-    bytes += segment->data_len;
-  }
-  bytes = std::min({bytes, packet.wire_length, ethdev_limits::kFrameMax});
-  const std::uint32_t at = reserve_scratch(bytes);
-  if (at == kNoScratch) return false;
-  std::uint32_t copied = 0;
-  for (const rte_mbuf* segment = mbuf; copied < bytes; segment = segment->next) {
-    const std::uint32_t part = std::min<std::uint32_t>(segment->data_len, bytes - copied);
-    std::memcpy(scratch_.get() + at + copied, rte_pktmbuf_mtod(segment, const void*), part);
-    copied += part;
-  }
-  rte_pktmbuf_free(mbuf);
-  packet.frame = scratch_.get() + at;
-  packet.captured = bytes;
-  held = {.mbuf = nullptr, .scratch_end = at + bytes};
-  ++frames_copied_;
-  return true;
-}
-
-/// Takes `bytes` contiguous bytes behind the newest copy, or at the front of the ring.
-std::uint32_t EthdevSource::reserve_scratch(std::uint32_t bytes) {
-  if (scratch_frames_ == 0) scratch_begin_ = scratch_end_ = 0;
-  const bool wrapped = scratch_frames_ > 0 && scratch_end_ <= scratch_begin_;
-  const std::uint32_t limit = wrapped ? scratch_begin_ : settings_.scratch_bytes;
-  std::uint32_t at = kNoScratch;
-  if (limit - scratch_end_ >= bytes) {
-    at = scratch_end_;
-  } else if (!wrapped && scratch_begin_ >= bytes) {
-    at = 0;
-  } else {
-    return kNoScratch;
-  }
-  scratch_end_ = at + bytes;
-  ++scratch_frames_;
-  return at;
+  return Taken::Run;
 }
 
 void EthdevSource::release(Burst& burst) {
-  FLOWLOOM_DCHECK(burst.size <= held_count_ && burst.size <= kBurstMax);
-  std::array<rte_mbuf*, kBurstMax> freed;
-  std::uint32_t count = 0;
-  for (std::uint32_t i = 0; i < burst.size; ++i) {
-    const Held& held = held_[held_first_];
-    if (held.mbuf != nullptr) {
-      freed[count++] = held.mbuf;
-    } else {
-      scratch_begin_ = held.scratch_end;
-      --scratch_frames_;
-    }
-    held_first_ = held_first_ + 1 == settings_.held_max ? 0 : held_first_ + 1;
-  }
-  held_count_ -= burst.size;
-  if (count > 0) rte_pktmbuf_free_bulk(freed.data(), count);
+  frames_->release(burst.size);
+}
+
+ByteView EthdevSource::keep_released(std::uint64_t packets, FrameKeeper& keeper) {
+  return frames_->keep_released(packets, keeper);
+}
+
+std::uint64_t EthdevSource::frames_copied() const {
+  return frames_->copied();
 }
 
 SourceStats EthdevSource::stats() const {

@@ -15,7 +15,7 @@
 #include "net/link_type.hpp"
 #include "net/packet_clock_rule.hpp"
 
-struct rte_mbuf;  // DPDK's headers stay in the source file
+struct rte_mempool;  // DPDK's headers stay in the source file
 
 namespace flowloom {
 
@@ -59,8 +59,11 @@ using ReadTicks = bool (*)(std::uint16_t port, std::uint64_t& ticks);
 
 struct EthdevSettings {
   std::vector<EthdevQueue> queues;
-  /// Frames handed over and not yet released; receive() is Idle when they are reached.
+  /// Frames handed over and not yet released, or kept; receive() is Idle when that many are handed
+  /// over.
   std::uint32_t held_max = 4096;
+  /// Where the mbufs of all queues come from; nullptr: released frames are not kept.
+  rte_mempool* pool = nullptr;
   /// Contiguous copies of chained frames live here until their release; at least kFrameMax.
   std::uint32_t scratch_bytes = 4u << 20;
   ReadTicks read_ticks = read_device_ticks;  ///< tests have counters of their own
@@ -74,6 +77,8 @@ std::uint32_t ethdev_lookahead(std::size_t queues);
 /// loses a packet that it has read when it gets no mbuf for it.
 std::uint32_t ethdev_mbufs_held(const EthdevSettings& settings);
 
+class EthdevFrames;
+
 /// Preconditions: EAL is initialised, the ports are started; nobody else polls these queues.
 /// Used by one thread at a time. Must be destroyed before the ports are closed.
 class EthdevSource final : public PacketSource {
@@ -86,19 +91,19 @@ class EthdevSource final : public PacketSource {
   SourceState receive(Burst& burst) override;
   /// Of live queues; none as long as one of a file is open.
   std::optional<Timestamp> idle_clock() override;
-  /// Frees the oldest burst.size frames; nothing else of the burst is looked at.
+  /// Of the oldest burst.size frames; nothing else of the burst is looked at.
   void release(Burst& burst) override;
+  ByteView keep_released(std::uint64_t packets, FrameKeeper& keeper) override;
   [[nodiscard]] SourceStats stats() const override;
 
   /// Files that ended early or were damaged. Complete once receive() has returned End.
   [[nodiscard]] const std::vector<InputProblem>& problems() const { return problems_; }
   /// Chained frames that were copied to be contiguous.
-  [[nodiscard]] std::uint64_t frames_copied() const { return frames_copied_; }
+  [[nodiscard]] std::uint64_t frames_copied() const;
 
  private:
   struct Queue;
   struct PortCounts;
-  struct Held;
 
   enum class Refill : std::uint8_t { Packets, Nothing, Ended };
   enum class Taken : std::uint8_t { Run, NoRoom };
@@ -117,9 +122,7 @@ class EthdevSource final : public PacketSource {
   void receive_in_turn(Burst& burst);
   void push_key(std::uint32_t index);
   Taken take_run(std::uint32_t index, Burst& burst);
-  [[nodiscard]] bool hand_over(std::uint32_t index, Burst& burst);
-  [[nodiscard]] bool make_contiguous(rte_mbuf* mbuf, Packet& packet, Held& held);
-  [[nodiscard]] std::uint32_t reserve_scratch(std::uint32_t bytes);
+  Taken hand_over(std::uint32_t index, Burst& burst, std::uint32_t count);
 
   /// The clock of a queue's next packet, as the merge orders them.
   struct Key {
@@ -140,16 +143,7 @@ class EthdevSource final : public PacketSource {
   std::uint32_t open_queues_ = 0;
   bool merging_ = false;
 
-  // Frames handed over, oldest first: a ring of held_max entries.
-  std::vector<Held> held_;
-  std::uint32_t held_first_ = 0;
-  std::uint32_t held_count_ = 0;
-
-  // A ring of bytes; copies are taken and given back in the order of the frames.
-  std::unique_ptr<std::uint8_t[]> scratch_;
-  std::uint32_t scratch_begin_ = 0;  // oldest byte in use
-  std::uint32_t scratch_end_ = 0;    // next free byte
-  std::uint32_t scratch_frames_ = 0;
+  std::unique_ptr<EthdevFrames> frames_;
 
   Timestamp clock_ = kTimeMin;
   Duration lateness_{0};                // of stamps behind the time at which packets show
@@ -157,7 +151,6 @@ class EthdevSource final : public PacketSource {
   Timestamp silent_until_ = kTimeMin;   // all queues were found empty after that
   Timestamp last_idle_ = kTimeMin;      // what idle_clock() has told of
   std::uint64_t number_ = 0;
-  std::uint64_t frames_copied_ = 0;
   int stamp_offset_ = -1;         // of the timestamp within an mbuf
   std::uint64_t stamp_flag_ = 0;  // the mbuf has one
   std::vector<InputProblem> problems_;

@@ -39,6 +39,9 @@ struct SourceStats {
   }
 };
 
+/// No memory of which frames can be kept is larger.
+inline constexpr std::size_t kKeptMemoryMax = (std::size_t{1} << 31) - 1;
+
 /// Who reads frames after their release; see PacketSource::keep_released().
 class FrameKeeper {
  public:

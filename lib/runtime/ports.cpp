@@ -296,6 +296,7 @@ void Ports::make_pool(std::size_t poller, const LcorePlan& plan) {
         "or hugepages",
         objects, room, rte_strerror(rte_errno)));
   }
+  pool.source.pool = pool.mempool;
   description_.push_back(fmt::format("pool {}: {} buffers of {} bytes, {} MB", name, objects, room,
                                      objects * object_bytes(room) >> 20));
 }

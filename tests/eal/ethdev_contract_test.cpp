@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cstdlib>
+#include <deque>
 #include <filesystem>
 #include <random>
 
@@ -35,6 +36,9 @@ class SelfContainedSource final : public PacketSource {
   }
   SourceState receive(Burst& burst) override { return source_->receive(burst); }
   void release(Burst& burst) override { source_->release(burst); }
+  ByteView keep_released(std::uint64_t packets, FrameKeeper& keeper) override {
+    return source_->keep_released(packets, keeper);
+  }
   [[nodiscard]] SourceStats stats() const override { return source_->stats(); }
 
  private:
@@ -50,6 +54,32 @@ struct EthdevMaker {
   }
 };
 INSTANTIATE_TYPED_TEST_SUITE_P(Ethdev, PacketSourceContract, EthdevMaker);
+
+// As many as may be held are handed over before any is released: where frames were kept, that takes
+// the place of some.
+TEST(EthdevKeptFrames, AreMbufsAndAreGivenUpOnlyWhereOthersNeedTheRoom) {
+  const auto frames = contract_frames(3000);
+  for (const std::uint32_t bursts_held : {1U, kSettings.held_max / kBurstMax}) {
+    SelfContainedSource source(frames);
+    KeptFrames kept(source);
+    std::deque<Burst> held;
+    std::uint64_t packets = 0;
+    for (Burst burst; source.receive(burst) == SourceState::Packets;) {
+      kept.expect_intact();
+      packets += burst.size;
+      held.push_back(burst);
+      if (held.size() < bursts_held) continue;
+      for (; !held.empty(); held.pop_front()) {
+        source.release(held.front());
+        kept.released(held.front());
+      }
+    }
+    for (; !held.empty(); held.pop_front()) source.release(held.front());
+    EXPECT_EQ(packets, frames.size());
+    EXPECT_GT(kept.seen(), frames.size() - kSettings.held_max);
+    EXPECT_EQ(kept.reuses() > 0, bursts_held > 1) << kept.reuses();
+  }
+}
 
 std::vector<Seen> receive_all(PacketSource& source) {
   std::vector<Seen> all;
