@@ -412,7 +412,7 @@ void Engine::run_writer() {
   WriterInlet inlet(std::move(exporters));
   std::vector<StreamMessage*> messages;
   messages.reserve(kWriterBatch);
-  Backoff backoff(settings_.longest_sleep, Backoff::For::Batches);
+  Backoff backoff(std::max(settings_.longest_sleep, Backoff::kBatchSleep), Backoff::For::Batches);
   bool flushed = true;
   while (inlet.poll(messages, kWriterBatch)) {
     writer_->tend();

@@ -28,10 +28,11 @@ TEST(Backoff, SleepsLongerEachTimeUpToItsLimit) {
   EXPECT_GE(time_of(backoff, 50), 50 * 200us);
 }
 
-TEST(Backoff, SleepsWithoutYieldsWhereBatchesAreWaitedFor) {
+TEST(Backoff, SleepsAtOnceAndTwiceAsLongEachTimeWhereBatchesAreWaitedFor) {
   Backoff backoff(200us, Backoff::For::Batches);
   time_of(backoff, kPauses);
-  EXPECT_GE(time_of(backoff, 100), 100 * 101 / 2 * 2us);
+  EXPECT_GE(time_of(backoff, 7), 127 * 2us);
+  EXPECT_GE(time_of(backoff, 50), 50 * 200us);
 }
 
 TEST(Backoff, IsShortAgainAfterItsReset) {
