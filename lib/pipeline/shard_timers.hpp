@@ -29,7 +29,9 @@ struct ShardTimers {
   }
   void expect(std::uint32_t index) const {
     if (shard.is_lone_timer(index)) [[unlikely]] return; // its queue looks ahead itself
-    shard.table_.prefetch(hash_of(shard.connections_[index].key, shard.config_.seed));
+    const Connection& c = shard.connections_[index];
+    shard.table_.prefetch(hash_of(c.key, shard.config_.seed));
+    if (c.extra != 0) prefetch_object<PrefetchFor::Write>(shard.memory_.extras[c.extra - 1]);
   }
   void expire(std::uint32_t index, Timestamp deadline) const { shard.expire(index, deadline); }
 };
