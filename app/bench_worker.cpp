@@ -222,7 +222,8 @@ BenchFigures BenchWorker::finish() {
   figures_.delivered_bytes = consumer_.bytes();
   const Shard::MemoryInUse left = shard_.memory_in_use();
   figures_.objects_left =
-      std::uint64_t{left.connections} + left.extras + left.pages + left.encapsulations;
+      std::uint64_t{left.connections} + left.extras + left.rares + left.pages +
+      left.encapsulations;
   if (const auto* truth = feed_.truth()) {
     figures_.expected_bytes = truth->payload_bytes - truth->duplicate_bytes;
   }

@@ -201,6 +201,7 @@ void print_sizes() {
   constant("Connection", sizeof(flowloom::Connection), "");
   constant("ConnectionOrigin", sizeof(flowloom::ConnectionOrigin), "");
   constant("ConnectionExtra", sizeof(flowloom::ConnectionExtra), "");
+  constant("HalfRare", sizeof(flowloom::HalfRare), "");
   constant("LoneSyn", sizeof(flowloom::LoneSyn), "");
   constant("LoneText", sizeof(flowloom::LoneText), "");
   constant("EncapsulationList", sizeof(flowloom::EncapsulationList), "");

@@ -84,14 +84,16 @@ void Delivery::describe_side(const Connection& c, CloseReason reason, Direction 
     side.gap_count = x.gap_count;
     side.duplicate_bytes = x.duplicate_bytes;
     side.overlap_conflicts = x.overlap_conflicts;
-    side.conflict_count = x.conflict_ranges;
     side.origin = x.queue.base();
     side.out_of_order = x.out_of_order;
     side.retransmissions = x.retransmissions;
-    side.urgent_bytes = x.urgent_bytes;
-    side.urgent_offsets = x.urgent_offsets;
     side.stream_bytes =
         x.stream_bytes(reason == CloseReason::Open ? announced_end(h, x) : h.offset);
+    if (const HalfRare* rare = shard_.tracker_.find_rare(x)) {
+      side.conflict_count = rare->conflict_ranges;
+      side.urgent_bytes = rare->urgent_bytes;
+      side.urgent_offsets = rare->urgent_offsets;
+    }
   }
 }
 

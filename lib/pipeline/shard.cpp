@@ -97,7 +97,7 @@ Shard::Shard(const ShardConfig& config, StreamConsumer& consumer)
       wheel_(config.max_flows + kLoneTimers, config.max_flows + config.max_flows / kQueueSlack),
       order_(config.max_flows),
       watch_(config.probes == ReportProbes::Yes ? config.max_flows : 0),
-      memory_{SlabPool<ConnectionExtra>(config.max_flows),
+      memory_{SlabPool<ConnectionExtra>(config.max_flows), SlabPool<HalfRare>(2 * config.max_flows),
               ReorderPool(page_count(config.reorder_bytes)), DeliveredLog{}},
       delivery_(*this, consumer),
       tracker_(config.tcp, memory_, ledger_.tcp, origins_.data(), connections_.data()),
@@ -111,7 +111,7 @@ std::size_t Shard::reserved_bytes() const {
   return connections_.bytes() + origins_.bytes() + encapsulations_.bytes() + syns_.bytes() +
          texts_.bytes() + table_.bytes() +
          wheel_.bytes() + order_.bytes() + watch_.bytes() + memory_.extras.bytes() +
-         memory_.pages.bytes() + memory_.delivered.bytes();
+         memory_.rares.bytes() + memory_.pages.bytes() + memory_.delivered.bytes();
 }
 
 void Shard::track(Burst& burst) {

@@ -87,13 +87,14 @@ class Shard {
   struct MemoryInUse {
     std::uint32_t connections = 0;
     std::uint32_t extras = 0;
+    std::uint32_t rares = 0;
     std::uint32_t pages = 0;
     std::uint32_t encapsulations = 0;
     friend bool operator==(const MemoryInUse&, const MemoryInUse&) = default;
   };
   [[nodiscard]] MemoryInUse memory_in_use() const {
-    return {table_.size(), memory_.extras.in_use(), memory_.pages.in_use(),
-            encapsulations_.in_use()};
+    return {table_.size(), memory_.extras.in_use(), memory_.rares.in_use(),
+            memory_.pages.in_use(), encapsulations_.in_use()};
   }
 
  private:

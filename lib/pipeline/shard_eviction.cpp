@@ -103,7 +103,9 @@ bool Shard::give_up(Connection& c) {
     HalfExtra* half = extra == nullptr ? nullptr : &extra->half[i];
     bytes += delivered_bytes(c.half[i], half);
     if (half == nullptr) continue;
-    held += half->queue.clear(memory_.pages) + half->doubtful.clear(memory_.pages);
+    held += half->queue.clear(memory_.pages);
+    HalfRare* rare = tracker_.find_rare(*half);
+    if (rare != nullptr) held += rare->doubtful.clear(memory_.pages);
   }
   ledger_.tcp.fates[static_cast<std::size_t>(Fate::Delivered)] -= bytes;
   ledger_.tcp.fate(Fate::CutEviction, bytes + held);

@@ -1,6 +1,6 @@
 // The variables of one connection. Hot: two and a half cache lines that every packet touches.
-// Origin: what is written once and read at the end. Extra: what only odd connections need, taken
-// from a pool on first use.
+// Origin: what is written once and read at the end. Extra: what only odd connections need, and
+// rare: what few directions of those do; both are taken from pools on first use.
 #pragma once
 
 #include <array>
@@ -40,8 +40,8 @@ enum Bits : unsigned {
   kFinAcked = 1U << 13,
   kFast = 1U << 14,       ///< nothing is odd: the fast path may be taken
   kAckedBySyn = 1U << 15, ///< its SYN was acknowledged
-  kDoubt = 1U << 16,      ///< some bytes may not have been accepted (HalfExtra::doubtful)
-  kDoubtFin = 1U << 17,   ///< so may its FIN (HalfExtra::doubt_fin)
+  kDoubt = 1U << 16,      ///< some bytes may not have been accepted (HalfRare::doubtful)
+  kDoubtFin = 1U << 17,   ///< so may its FIN (HalfRare::doubt_fin)
   kTimestamps = 1U << 18, ///< its SYN carried the timestamp option; ts_recent is valid
   kSigned = 1U << 19,     ///< its SYN carried a TCP MD5 or TCP-AO signature
   kEdgeGuessed = 1U << 20, ///< snd_edge was computed without knowing the window scale
@@ -222,9 +222,35 @@ struct SynCandidate {
   std::uint32_t bytes;
 };
 
-/// Rare state of one direction.
+/// What loss, repetition and disorder leave behind in one direction.
 struct HalfExtra {
   ReorderQueue queue;
+  std::uint64_t duplicate_bytes;
+  std::uint64_t gap_bytes;
+  std::uint64_t gap_count;
+  std::uint32_t out_of_order;
+  std::uint32_t retransmissions;
+  // Grace of a hole below the peer's acknowledgement (kHolePending), or of a stream picked up
+  // mid-stream (kHeld): never of both.
+  Timestamp grace_since;
+  std::uint32_t grace_segments;
+  SeqNum hole_ack;
+  std::uint32_t overlap_conflicts;  ///< segments
+  std::uint32_t rare;      ///< index of its HalfRare plus one; 0 = none
+  StreamOffset cut_from;   ///< where the depth limit began to cut (kCut)
+  std::uint64_t urgent_taken;  ///< bytes that left the stream
+  /// The latest announced gaps, in turn, to tell late bytes from repeated ones.
+  std::array<OffsetRange, 4> recent_gaps;
+
+  /// Of the positions up to `end` those that are bytes of the stream.
+  [[nodiscard]] std::uint64_t stream_bytes(StreamOffset end) const {
+    return static_cast<std::uint64_t>(end) - gap_bytes - urgent_taken;
+  }
+};
+static_assert(sizeof(HalfExtra) == 168);
+
+/// What few of them need: bytes in doubt, urgent ones, several SYNs, contradictions.
+struct HalfRare {
   // With kDoubt: bytes that the receiver may not have taken (docs/tcp.md), where the last of them
   // ends, and what becomes of them unless it acknowledges them.
   ReorderQueue doubtful;
@@ -233,35 +259,18 @@ struct HalfExtra {
   bool doubt_is_probe;         ///< it is one byte sent into a closed window
   SeqNum doubt_fin;            ///< with kDoubtFin
   std::uint32_t urgent_pending_count;
-  std::array<StreamOffset, kUrgentPositions> urgent_pending;  ///< ascending; to be taken out
-  std::uint64_t urgent_taken;  ///< bytes that left the stream
-  std::uint64_t duplicate_bytes;
-  std::uint64_t gap_bytes;
-  std::uint64_t gap_count;
+  SeqNum urgent_seq;           ///< the latest of those named, when urgent_bytes > 0
   std::uint64_t urgent_bytes;  ///< distinct positions that urgent pointers named
-  SeqNum urgent_seq;           ///< the latest of them, when urgent_bytes > 0
   std::array<StreamOffset, kUrgentPositions> urgent_offsets;  ///< the first of them
-  std::uint32_t overlap_conflicts;  ///< segments
-  std::uint32_t conflict_ranges;    ///< told to the handler
-  std::uint32_t out_of_order;
-  std::uint32_t retransmissions;
-  // Grace of a hole below the peer's acknowledgement (kHolePending).
-  Timestamp hole_since;
-  SeqNum hole_ack;
-  std::uint32_t hole_segments;
-  // Grace of a stream picked up mid-stream (kHeld).
-  Timestamp held_since;
-  std::uint32_t held_segments;
+  std::array<StreamOffset, kUrgentPositions> urgent_pending;  ///< ascending; to be taken out
+  std::uint32_t conflict_ranges;  ///< told to the handler
   std::uint32_t candidate_count;  ///< ever remembered; the latest of them are kept
   std::array<SynCandidate, 4> candidates;
-  // The latest announced gaps, to tell late bytes from repeated ones.
-  std::uint32_t recent_gap_count;
-  std::array<OffsetRange, 4> recent_gaps;
-  StreamOffset cut_from;  ///< where the depth limit began to cut (kCut)
 
-  /// Of the positions up to `end` those that are bytes of the stream.
-  [[nodiscard]] std::uint64_t stream_bytes(StreamOffset end) const {
-    return static_cast<std::uint64_t>(end) - gap_bytes - urgent_taken;
+  /// The origin of the stream is at `to` now.
+  void move_urgent(StreamOffset to) {
+    for (StreamOffset& position : urgent_pending) position -= to;
+    for (StreamOffset& position : urgent_offsets) position -= to;
   }
 };
 
@@ -271,7 +280,7 @@ inline StreamOffset announced_end(const HalfConnection& h, const HalfExtra& extr
   return h.has_any(half_flags::kCut) ? extra.cut_from : h.offset;
 }
 
-struct ConnectionExtra {
+struct alignas(64) ConnectionExtra {
   HalfExtra half[2];
   std::array<std::uint32_t, kAnomalyCount> anomalies;
   std::uint64_t last_packet;    ///< with kTimed: its latest
@@ -280,5 +289,6 @@ struct ConnectionExtra {
   std::uint8_t history_length;  ///< letters beyond ConnectionOrigin::kLetters
   std::array<char, 27> history;
 };
+static_assert(sizeof(ConnectionExtra) == 512, "eight cache lines");
 
 }  // namespace flowloom

@@ -28,7 +28,7 @@ bool TcpTracker<Handler>::reset_is_valid(const Connection& c, const Segment& s,
     // SYN-SENT: only what acknowledges the SYN counts (RFC 9293, 3.10.7.3).
     return s.flags.has_any(kAck) &&
            ((listener.rcv_nxt.at_or_before(s.ack) && s.ack.at_or_before(listener.snd_nxt)) ||
-            find_candidate(listener, find_half_extra(c, reverse(d)), s.ack));
+            find_candidate(listener, find_half_rare(c, reverse(d)), s.ack));
   }
   return true;
 }
@@ -99,7 +99,7 @@ template <class Handler>
 void TcpTracker<Handler>::choose_fin(Connection& c, Direction d, SeqNum acked) {
   HalfConnection& h = c.half[index_of(d)];
   using enum half_flags::Bits;
-  if (!h.has_any(kDoubtFin) || acked != find_half_extra(c, d)->doubt_fin + 1) {
+  if (!h.has_any(kDoubtFin) || acked != find_half_rare(c, d)->doubt_fin + 1) {
     if ((h.fin_seq + 1).before(acked) && holds_behind_fin(c, d)) void_fin(c, d);
     return;
   }

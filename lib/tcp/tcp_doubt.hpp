@@ -53,12 +53,12 @@ Doubt TcpTracker<Handler>::doubt_about_ack(const Connection& c, const Segment& s
     if (very_old && !repeats) return Doubt::Acknowledgement;
   }
   if (listener.has_any(kDoubt)) {
-    const StreamOffset end = find_half_extra(c, reverse(d))->doubt_end;
+    const StreamOffset end = find_half_rare(c, reverse(d))->doubt_end;
     const SeqNum doubt_end = listener.seq_at(end);
     if (furthest.before(doubt_end)) furthest = doubt_end;
   }
   if (listener.has_any(kDoubtFin)) {
-    const SeqNum fin_end = find_half_extra(c, reverse(d))->doubt_fin + 1;
+    const SeqNum fin_end = find_half_rare(c, reverse(d))->doubt_fin + 1;
     if (furthest.before(fin_end)) furthest = fin_end;
   }
   return furthest.distance_to(s.ack) > window ? Doubt::Acknowledgement : Doubt::None;
@@ -126,27 +126,27 @@ void TcpTracker<Handler>::hold_doubtful(Connection& c, Direction d, StreamOffset
                                         ByteView bytes, Fate cause) {
   if (bytes.empty()) return;
   HalfConnection& h = c.half[index_of(d)];
-  HalfExtra* extra = half_extra(c, d);
-  if (extra == nullptr) {
+  HalfRare* rare = half_rare(c, d);
+  if (rare == nullptr) {
     counters_.fate(cause, bytes.size());
     return;
   }
   if (!h.has_any(half_flags::kDoubt)) {
-    extra->doubt_cause = cause;
-    extra->doubt_is_probe = cause == Fate::OutOfWindow && bytes.size() == 1 &&
-                            begin == window_edge(c, d);
-    extra->doubt_end = begin;
+    rare->doubt_cause = cause;
+    rare->doubt_is_probe = cause == Fate::OutOfWindow && bytes.size() == 1 &&
+                           begin == window_edge(c, d);
+    rare->doubt_end = begin;
   }
-  const InsertResult r = extra->doubtful.insert(
+  const InsertResult r = rare->doubtful.insert(
       memory_.pages, begin, bytes,
       {.policy = OverlapPolicy::First,
        .owner = c.index * 2 + side_of(c, d),
        .page_limit = settings_.pages_per_direction});
   counters_.fate(cause, bytes.size() - r.fresh);
-  if (extra->doubtful.empty()) return;
+  if (rare->doubtful.empty()) return;
   h.set(half_flags::kDoubt);
   const StreamOffset end = begin + static_cast<StreamOffset>(bytes.size());
-  extra->doubt_end = std::max(extra->doubt_end, end);
+  rare->doubt_end = std::max(rare->doubt_end, end);
 }
 
 // A byte at the edge asks whether the window is still closed (RFC 9293, 3.8.6.1); sent again with
@@ -156,8 +156,8 @@ template <class Handler>
 void TcpTracker<Handler>::replace_doubtful(Connection& c, Direction d, StreamOffset begin,
                                            StreamOffset end) {
   if (!c.half[index_of(d)].has_any(half_flags::kDoubt)) return;
-  HalfExtra& extra = *find_half_extra(c, d);
-  if (extra.doubt_is_probe) extra.doubt_cause = Fate::Duplicate;
+  HalfRare& rare = *find_half_rare(c, d);
+  if (rare.doubt_is_probe) rare.doubt_cause = Fate::Duplicate;
   forget_doubtful(c, d, begin, end);
 }
 
@@ -166,18 +166,17 @@ void TcpTracker<Handler>::forget_doubtful(Connection& c, Direction d, StreamOffs
                                           StreamOffset end) {
   HalfConnection& h = c.half[index_of(d)];
   if (!h.has_any(half_flags::kDoubt) || begin >= end) return;
-  HalfExtra& extra = *find_half_extra(c, d);
-  const std::uint64_t forgotten = extra.doubtful.forget(memory_.pages, begin, end);
-  counters_.fate(extra.doubt_cause, forgotten);
+  HalfRare& rare = *find_half_rare(c, d);
+  const std::uint64_t forgotten = rare.doubtful.forget(memory_.pages, begin, end);
+  counters_.fate(rare.doubt_cause, forgotten);
   if (forgotten > 0) {
-    const bool behind_fin =
-        extra.doubt_cause == Fate::AfterEnd && h.has_any(half_flags::kFinSeen);
+    const bool behind_fin = rare.doubt_cause == Fate::AfterEnd && h.has_any(half_flags::kFinSeen);
     if (behind_fin) count(c, Anomaly::DataAfterFin);
-    if (extra.doubt_cause == Fate::OutOfWindow && !extra.doubt_is_probe) {
+    if (rare.doubt_cause == Fate::OutOfWindow && !rare.doubt_is_probe) {
       count(c, Anomaly::OutOfWindow);
     }
   }
-  if (extra.doubtful.empty()) h.clear(half_flags::kDoubt);
+  if (rare.doubtful.empty()) h.clear(half_flags::kDoubt);
 }
 
 // What nobody acknowledged, or stands behind a FIN that is one.
@@ -208,7 +207,7 @@ void TcpTracker<Handler>::confirm_fin(Connection& c, Direction d) {
   HalfConnection& h = c.half[index_of(d)];
   using enum half_flags::Bits;
   if (!h.has_all(kDoubtFin | kAcked) || h.has_any(kFinSeen)) return;
-  if (h.snd_una != find_half_extra(c, d)->doubt_fin + 1) return;
+  if (h.snd_una != find_half_rare(c, d)->doubt_fin + 1) return;
   h.clear(kDoubtFin);
   h.set(kFinSeen);
   h.fin_seq = h.snd_una - 1;
@@ -226,14 +225,15 @@ void TcpTracker<Handler>::confirm_acked(Connection& c, Direction d, Handler& out
                     std::numeric_limits<StreamOffset>::max() / 2);
   }
   if (!h.has_any(kDoubt)) return;
-  HalfExtra& extra = *find_half_extra(c, d);
+  const HalfExtra& extra = *find_half_extra(c, d);
+  const HalfRare& rare = *find_rare(extra);
   const StreamOffset acked = unwrap(h.snd_una, h.offset, h.rcv_nxt);
-  const StreamOffset front = extra.doubtful.front(memory_.pages);
+  const StreamOffset front = rare.doubtful.front(memory_.pages);
   if (acked <= front || fills_acked_hole(h, extra, front)) return;
   if (h.has_any(kFinSeen) && !h.has_any(kEnded | kFinAcked) && (h.fin_seq + 1).before(h.snd_una)) {
     void_fin(c, d); // it took bytes at and behind the FIN's place
   }
-  if (extra.doubt_cause == Fate::AfterEnd) reopen(c, d);
+  if (rare.doubt_cause == Fate::AfterEnd) reopen(c, d);
   believe_doubtful(c, d, acked, out);
 }
 
@@ -257,7 +257,7 @@ template <class Handler>
 void TcpTracker<Handler>::believe_doubtful(Connection& c, Direction d, StreamOffset until,
                                            Handler& out) {
   HalfConnection& h = c.half[index_of(d)];
-  ReorderQueue& doubtful = find_half_extra(c, d)->doubtful;
+  ReorderQueue& doubtful = find_half_rare(c, d)->doubtful;
   counters_.fate(Fate::Duplicate, doubtful.drop_before(memory_.pages, h.offset));
   while (!doubtful.empty() && doubtful.front(memory_.pages) < until) {
     const StreamOffset begin = doubtful.front(memory_.pages);
@@ -283,7 +283,7 @@ template <class Handler>
 void TcpTracker<Handler>::believe_permitted(Connection& c, Direction d, Handler& out) {
   const HalfConnection& h = c.half[index_of(d)];
   if (!h.has_any(half_flags::kDoubt)) return;
-  if (find_half_extra(c, d)->doubt_cause != Fate::OutOfWindow) return;
+  if (find_half_rare(c, d)->doubt_cause != Fate::OutOfWindow) return;
   const StreamOffset window = std::max(h.snd_una.distance_to(h.snd_edge), 0);
   const StreamOffset sent = unwrap(h.snd_nxt, h.offset, h.rcv_nxt);
   believe_doubtful(c, d, std::max(sent, acked_offset(h)) + window, out);
@@ -298,9 +298,9 @@ void TcpTracker<Handler>::void_fin(Connection& c, Direction d) {
 
 template <class Handler>
 void TcpTracker<Handler>::doubt_fin(Connection& c, Direction d, SeqNum fin) {
-  HalfExtra* extra = half_extra(c, d);
-  if (extra == nullptr) return;
-  extra->doubt_fin = fin;
+  HalfRare* rare = half_rare(c, d);
+  if (rare == nullptr) return;
+  rare->doubt_fin = fin;
   c.half[index_of(d)].set(half_flags::kDoubtFin);
 }
 

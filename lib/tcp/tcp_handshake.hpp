@@ -13,12 +13,11 @@ template <class Handler>
 void TcpTracker<Handler>::set_origin(Connection& c, Direction d, SeqNum first_data) {
   HalfConnection& h = c.half[index_of(d)];
   using enum half_flags::Bits;
-  if (HalfExtra* extra = find_half_extra(c, d); extra != nullptr && h.has_any(kOriginKnown)) {
+  if (HalfRare* rare = find_half_rare(c, d); rare != nullptr && h.has_any(kOriginKnown)) {
     const StreamOffset shift = unwrap(first_data, h.offset, h.rcv_nxt);
-    extra->doubtful.rebase(shift);
-    extra->doubt_end -= shift;
-    for (StreamOffset& position : extra->urgent_pending) position -= shift;
-    for (StreamOffset& position : extra->urgent_offsets) position -= shift;
+    rare->doubtful.rebase(shift);
+    rare->doubt_end -= shift;
+    rare->move_urgent(shift);
   }
   if (h.has_any(half_flags::kQueued)) {
     HalfExtra& extra = *find_half_extra(c, d);
@@ -42,34 +41,34 @@ void TcpTracker<Handler>::set_origin(Connection& c, Direction d, SeqNum first_da
 template <class Handler>
 void TcpTracker<Handler>::remember_candidate(Connection& c, Direction d, SynCandidate candidate) {
   if (is_candidate(c, d, candidate.iss)) return;
-  HalfExtra* extra = half_extra(c, d);
-  if (extra == nullptr) return;
+  HalfRare* rare = half_rare(c, d);
+  if (rare == nullptr) return;
   // A fifth takes the place of the oldest.
-  extra->candidates[extra->candidate_count++ % extra->candidates.size()] = candidate;
+  rare->candidates[rare->candidate_count++ % rare->candidates.size()] = candidate;
 }
 
 template <class Handler>
 bool TcpTracker<Handler>::is_candidate(const Connection& c, Direction d, SeqNum iss) const {
-  const HalfExtra* extra = find_half_extra(c, d);
-  if (extra == nullptr) return false;
-  const auto known = std::min<std::size_t>(extra->candidate_count, extra->candidates.size());
-  return std::any_of(extra->candidates.data(), extra->candidates.data() + known,
+  const HalfRare* rare = find_half_rare(c, d);
+  if (rare == nullptr) return false;
+  const auto known = std::min<std::size_t>(rare->candidate_count, rare->candidates.size());
+  return std::any_of(rare->candidates.data(), rare->candidates.data() + known,
                      [&](const SynCandidate& candidate) { return candidate.iss == iss; });
 }
 
 // Where the stream starts if `acked` acknowledges one of several SYNs, with or without its data.
 template <class Handler>
 std::optional<SeqNum> TcpTracker<Handler>::find_candidate(const HalfConnection& h,
-                                                          const HalfExtra* extra, SeqNum acked) {
-  if (extra == nullptr || h.offset != 0 || reached_fin(h)) return std::nullopt;
-  const auto known = std::min<std::size_t>(extra->candidate_count, extra->candidates.size());
+                                                          const HalfRare* rare, SeqNum acked) {
+  if (rare == nullptr || h.offset != 0 || reached_fin(h)) return std::nullopt;
+  const auto known = std::min<std::size_t>(rare->candidate_count, rare->candidates.size());
   for (std::size_t i = 0; i < known; ++i) {
-    const SeqNum first_data = extra->candidates[i].iss + 1;
-    if (is_between(acked, first_data, first_data + extra->candidates[i].bytes)) {
+    const SeqNum first_data = rare->candidates[i].iss + 1;
+    if (is_between(acked, first_data, first_data + rare->candidates[i].bytes)) {
       return first_data;
     }
   }
-  if (extra->candidate_count > known) return acked; // it may name one that was forgotten
+  if (rare->candidate_count > known) return acked; // it may name one that was forgotten
   return std::nullopt;
 }
 
@@ -77,7 +76,7 @@ std::optional<SeqNum> TcpTracker<Handler>::find_candidate(const HalfConnection& 
 template <class Handler>
 bool TcpTracker<Handler>::choose_candidate(Connection& c, Direction d, SeqNum acked) {
   HalfConnection& h = c.half[index_of(d)];
-  const std::optional<SeqNum> first_data = find_candidate(h, find_half_extra(c, d), acked);
+  const std::optional<SeqNum> first_data = find_candidate(h, find_half_rare(c, d), acked);
   if (!first_data) return false;
   h.snd_nxt = acked;
   set_origin(c, d, *first_data);
@@ -186,11 +185,11 @@ template <class Handler>
 void TcpTracker<Handler>::name_held_origin(Connection& c, const Segment& s, Direction d) {
   HalfConnection& listener = c.half[index_of(reverse(d))];
   if (listener.has_any(half_flags::kSynSeen) || !is_third_step(c, s, d)) return;
-  HalfExtra& extra = *find_half_extra(c, reverse(d));
-  const StreamOffset lowest = extra.queue.empty() ? 0 : extra.queue.front(memory_.pages);
+  const ReorderQueue& queue = find_half_extra(c, reverse(d))->queue;
+  const StreamOffset lowest = queue.empty() ? 0 : queue.front(memory_.pages);
   const StreamOffset named = unwrap(s.ack, listener.offset, listener.rcv_nxt);
   if (named >= lowest || lowest - named > kSmallestSlack) return;
-  move_held_origin(listener, extra, named);
+  move_held_origin(c, reverse(d), named);
   listener.set(half_flags::kOriginNamed);
 }
 

@@ -156,7 +156,7 @@ void TcpTracker<Handler>::hold(Connection& c, Direction d, StreamOffset begin, B
     counters_.fate(Fate::CutMemory, bytes.size());
     return;
   }
-  ConflictTeller teller(d, extra, out);
+  ConflictTeller teller(*this, c, d, out);
   // The whole segment at once: a policy asks where it begins and ends.
   const InsertResult r = extra->queue.insert(
       memory_.pages, begin, bytes,
@@ -213,9 +213,9 @@ template <class Handler>
 void TcpTracker<Handler>::deliver(Connection& c, Direction d, ByteView bytes, Handler& out) {
   const HalfConnection& h = c.half[index_of(d)];
   while (h.has_any(half_flags::kUrgent) && !bytes.empty()) {
-    HalfExtra& extra = *find_half_extra(c, d);
-    if (extra.urgent_pending_count == 0) break;
-    const StreamOffset next = extra.urgent_pending[0];
+    HalfRare& rare = *find_half_rare(c, d);
+    if (rare.urgent_pending_count == 0) break;
+    const StreamOffset next = rare.urgent_pending[0];
     if (next >= h.offset + static_cast<StreamOffset>(bytes.size())) break;
     if (next >= settings_.depth) break; // cut like any other byte there
     if (next >= h.offset) {
@@ -224,9 +224,9 @@ void TcpTracker<Handler>::deliver(Connection& c, Direction d, ByteView bytes, Ha
       take_urgent(c, d, bytes[before], out);
       bytes = bytes.subspan(before + 1);
     }
-    std::move(extra.urgent_pending.begin() + 1, extra.urgent_pending.end(),
-              extra.urgent_pending.begin());
-    --extra.urgent_pending_count;
+    std::move(rare.urgent_pending.begin() + 1, rare.urgent_pending.end(),
+              rare.urgent_pending.begin());
+    --rare.urgent_pending_count;
   }
   deliver_piece(c, d, bytes, out);
 }
@@ -311,8 +311,6 @@ void TcpTracker<Handler>::declare_gap(Connection& c, Direction d, StreamOffset u
   if (HalfExtra* extra = half_extra(c, d)) {
     extra->gap_bytes += static_cast<std::uint64_t>(range.end - range.begin);
     extra->recent_gaps[extra->gap_count++ % extra->recent_gaps.size()] = range;
-    extra->recent_gap_count = static_cast<std::uint32_t>(
-        std::min<std::uint64_t>(extra->gap_count, extra->recent_gaps.size()));
   }
   add_letter(c, d, Letter::Gap);
   c.set(connection_flags::kDelivered);
@@ -358,8 +356,8 @@ void TcpTracker<Handler>::begin_pickup(Connection& c, Direction d, const Segment
   HalfExtra* extra = half_extra(c, d);
   if (extra == nullptr) return;
   h.set(kHeld);
-  extra->held_since = s.clock;
-  extra->held_segments = 0;
+  extra->grace_since = s.clock;
+  extra->grace_segments = 0;
   c.set(connection_flags::kTimed);
   out.arm(c, saturating_add(s.clock, kPickupGraceTime));
 }
@@ -368,7 +366,7 @@ template <class Handler>
 bool TcpTracker<Handler>::pickup_complete(const Connection& c, Direction d) const {
   const HalfConnection& h = c.half[index_of(d)];
   HalfExtra& extra = memory_.extras[c.extra - 1].half[index_of(d)];
-  if (++extra.held_segments > kPickupGraceSegments) return true;
+  if (++extra.grace_segments > kPickupGraceSegments) return true;
   if (!h.has_any(half_flags::kAcked)) return false;
   // Nothing but a FIN, and its receiver has it: he misses nothing before it.
   if (extra.queue.empty()) {
@@ -392,16 +390,17 @@ void TcpTracker<Handler>::release_held(Connection& c, Direction d, Handler& out)
   if (extra == nullptr || extra->queue.empty()) return;
   StreamOffset lowest = extra->queue.front(memory_.pages);
   if (h.has_any(half_flags::kOriginNamed)) lowest = std::min<StreamOffset>(lowest, 0);
-  move_held_origin(h, *extra, lowest);
+  move_held_origin(c, d, lowest);
   drain(c, d, out);
 }
 
 // What was at position `to` is at offset 0 now. Preconditions: nothing was delivered.
 template <class Handler>
-void TcpTracker<Handler>::move_held_origin(HalfConnection& h, HalfExtra& extra, StreamOffset to) {
+void TcpTracker<Handler>::move_held_origin(Connection& c, Direction d, StreamOffset to) {
+  HalfConnection& h = c.half[index_of(d)];
+  HalfExtra& extra = *find_half_extra(c, d);
   extra.queue.rebase(to);
-  for (StreamOffset& position : extra.urgent_pending) position -= to;
-  for (StreamOffset& position : extra.urgent_offsets) position -= to;
+  if (HalfRare* rare = find_rare(extra)) rare->move_urgent(to);
   h.rcv_nxt = h.rcv_nxt + static_cast<std::uint32_t>(to);
   h.offset = 0;
 }
@@ -410,10 +409,10 @@ void TcpTracker<Handler>::move_held_origin(HalfConnection& h, HalfExtra& extra, 
 
 template <class Handler>
 bool TcpTracker<Handler>::hole_grace_over(HalfExtra& extra, Timestamp clock) {
-  ++extra.hole_segments;
-  if (extra.hole_segments > kGapGraceSegmentsMax) return true;
-  return extra.hole_segments > kGapGraceSegments &&
-         saturating_add(extra.hole_since, kGapGraceTime) <= clock;
+  ++extra.grace_segments;
+  if (extra.grace_segments > kGapGraceSegmentsMax) return true;
+  return extra.grace_segments > kGapGraceSegments &&
+         saturating_add(extra.grace_since, kGapGraceTime) <= clock;
 }
 
 template <class Handler>
@@ -433,9 +432,9 @@ void TcpTracker<Handler>::begin_hole_grace(Connection& c, Direction d, Timestamp
   HalfExtra* extra = half_extra(c, d);
   if (extra == nullptr) return;
   h.set(half_flags::kHolePending);
-  extra->hole_since = clock;
+  extra->grace_since = clock;
+  extra->grace_segments = 0;
   extra->hole_ack = acked_data(h);
-  extra->hole_segments = 0;
   c.set(connection_flags::kTimed);
   out.arm(c, saturating_add(clock, kGapGraceTimeMax));
 }
@@ -548,9 +547,13 @@ template <class Handler>
 void TcpTracker<Handler>::release(Connection& c) {
   if (c.extra == 0) return;
   for (HalfExtra& half : memory_.extras[c.extra - 1].half) {
-    FLOWLOOM_DCHECK(half.queue.empty() && half.doubtful.empty());
+    FLOWLOOM_DCHECK(half.queue.empty());
     half.queue.clear(memory_.pages);
-    half.doubtful.clear(memory_.pages);
+    HalfRare* rare = find_rare(half);
+    if (rare == nullptr) continue;
+    FLOWLOOM_DCHECK(rare->doubtful.empty());
+    rare->doubtful.clear(memory_.pages);
+    memory_.rares.give_back(half.rare - 1);
   }
   memory_.extras.give_back(c.extra - 1);
   c.extra = 0;

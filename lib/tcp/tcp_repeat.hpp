@@ -33,7 +33,7 @@ std::uint64_t TcpTracker<Handler>::compare_repeated(Connection& c, Direction d,
                                                     StreamOffset begin, ByteView bytes,
                                                     Handler& out) {
   HalfExtra* extra = half_extra(c, d);
-  ConflictTeller teller(d, extra, out);
+  ConflictTeller teller(*this, c, d, out);
   const std::uint64_t differing = memory_.delivered.compare(
       {.head = c.delivered[index_of(d)],
        .owner = log_owner(c, d),
@@ -54,7 +54,7 @@ void TcpTracker<Handler>::count_old(Connection& c, Direction d, StreamOffset beg
   std::int64_t late = 0;
   HalfExtra* extra = half_extra(c, d);
   if (extra != nullptr) {
-    const auto gaps = std::min<std::size_t>(extra->recent_gap_count, extra->recent_gaps.size());
+    const auto gaps = std::min<std::size_t>(extra->gap_count, extra->recent_gaps.size());
     for (std::size_t i = 0; i < gaps; ++i) {
       const OffsetRange& gap = extra->recent_gaps[i];
       late += std::max<std::int64_t>(0, std::min(end, gap.end) - std::max(begin, gap.begin));

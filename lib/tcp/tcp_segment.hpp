@@ -17,6 +17,14 @@ ConnectionExtra* TcpTracker<Handler>::extra_of(Connection& c) {
 }
 
 template <class Handler>
+HalfRare* TcpTracker<Handler>::half_rare(Connection& c, Direction d) {
+  HalfExtra* extra = half_extra(c, d);
+  if (extra == nullptr) return nullptr;
+  if (extra->rare == 0) extra->rare = memory_.rares.take() + 1;
+  return find_rare(*extra);
+}
+
+template <class Handler>
 void TcpTracker<Handler>::count(Connection& c, Anomaly a) {
   ++counters_.anomalies[static_cast<std::size_t>(a)];
   if (ConnectionExtra* extra = extra_of(c)) ++extra->anomalies[static_cast<std::size_t>(a)];
@@ -145,33 +153,33 @@ void TcpTracker<Handler>::note_urgent(Connection& c, const Segment& s, Direction
                                       Handler& out) {
   count(c, Anomaly::UrgentData);
   HalfConnection& h = c.half[index_of(d)];
-  HalfExtra* extra = half_extra(c, d);
-  if (extra == nullptr || s.urgent == 0) return;
+  HalfRare* rare = s.urgent == 0 ? nullptr : half_rare(c, d);
+  if (rare == nullptr) return;
   const SeqNum named = s.data_seq() + s.urgent;
-  if (extra->urgent_bytes > 0 && extra->urgent_seq == named) return;
-  extra->urgent_seq = named;
+  if (rare->urgent_bytes > 0 && rare->urgent_seq == named) return;
+  rare->urgent_seq = named;
   if (!h.has_any(half_flags::kOriginKnown)) begin_pickup(c, d, s, out);
   const StreamOffset position = unwrap(named, h.offset, h.rcv_nxt) - 1;
-  if (extra->urgent_bytes < kUrgentPositions) {
-    extra->urgent_offsets[extra->urgent_bytes] = position;
+  if (rare->urgent_bytes < kUrgentPositions) {
+    rare->urgent_offsets[rare->urgent_bytes] = position;
   }
-  ++extra->urgent_bytes;
-  if (settings_.urgent != UrgentMode::Inline) expect_urgent(h, *extra, position);
+  ++rare->urgent_bytes;
+  if (settings_.urgent != UrgentMode::Inline) expect_urgent(h, *rare, position);
 }
 
 // A position that is remembered leaves the stream when its turn comes. Who names more than
 // kUrgentPositions bytes ahead of their delivery keeps those beyond in the stream.
 template <class Handler>
-void TcpTracker<Handler>::expect_urgent(HalfConnection& h, HalfExtra& extra,
+void TcpTracker<Handler>::expect_urgent(HalfConnection& h, HalfRare& rare,
                                         StreamOffset position) {
-  if (position < h.offset || extra.urgent_pending_count == kUrgentPositions) return;
-  StreamOffset* const first = extra.urgent_pending.data();
-  StreamOffset* const last = first + extra.urgent_pending_count;
+  if (position < h.offset || rare.urgent_pending_count == kUrgentPositions) return;
+  StreamOffset* const first = rare.urgent_pending.data();
+  StreamOffset* const last = first + rare.urgent_pending_count;
   StreamOffset* const place = std::lower_bound(first, last, position);
   if (place != last && *place == position) return;
   std::move_backward(place, last, last + 1);
   *place = position;
-  ++extra.urgent_pending_count;
+  ++rare.urgent_pending_count;
   h.set(half_flags::kUrgent);
 }
 
@@ -316,10 +324,10 @@ Timestamp TcpTracker<Handler>::grace_deadline(const Connection& c) const {
     if (extra == nullptr) continue;
     const HalfConnection& h = c.half[i];
     if (h.has_any(half_flags::kHeld) && !h.has_any(half_flags::kSynSeen)) {
-      deadline = std::min(deadline, saturating_add(extra->held_since, kPickupGraceTime));
+      deadline = std::min(deadline, saturating_add(extra->grace_since, kPickupGraceTime));
     }
     if (h.has_any(half_flags::kHolePending)) {
-      deadline = std::min(deadline, saturating_add(extra->hole_since, kGapGraceTimeMax));
+      deadline = std::min(deadline, saturating_add(extra->grace_since, kGapGraceTimeMax));
     }
   }
   return deadline;
@@ -335,7 +343,7 @@ void TcpTracker<Handler>::on_grace(Connection& c, Timestamp now, Handler& out) {
     HalfExtra* extra = find_half_extra(c, d);
     if (extra == nullptr) continue;
     if (h.has_any(half_flags::kHeld) && !h.has_any(half_flags::kSynSeen)) {
-      if (saturating_add(extra->held_since, kPickupGraceTime) <= now) {
+      if (saturating_add(extra->grace_since, kPickupGraceTime) <= now) {
         release_held(c, d, out);
         watch_hole(c, d, now, out);
         announce_end(c, d, out);
@@ -344,7 +352,7 @@ void TcpTracker<Handler>::on_grace(Connection& c, Timestamp now, Handler& out) {
       }
     }
     if (h.has_any(half_flags::kHolePending)) {
-      if (saturating_add(extra->hole_since, kGapGraceTimeMax) <= now) end_hole_grace(c, d, out);
+      if (saturating_add(extra->grace_since, kGapGraceTimeMax) <= now) end_hole_grace(c, d, out);
       if (h.has_any(half_flags::kHolePending)) c.set(connection_flags::kTimed);
       announce_end(c, d, out);
     }

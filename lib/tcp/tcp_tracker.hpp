@@ -86,6 +86,7 @@ struct TcpCounters {
 /// What the tracker may use of its shard's memory.
 struct TcpMemory {
   SlabPool<ConnectionExtra> extras;
+  SlabPool<HalfRare> rares;
   ReorderPool pages;
   DeliveredLog delivered;
 };
@@ -159,6 +160,9 @@ class TcpTracker {
   [[nodiscard]] bool is_candidate(const Connection& c, Direction d, SeqNum iss) const;
   [[nodiscard]] const ConnectionExtra* find_extra(const Connection& c) const {
     return c.extra == 0 ? nullptr : &memory_.extras[c.extra - 1];
+  }
+  [[nodiscard]] HalfRare* find_rare(const HalfExtra& extra) const {
+    return extra.rare == 0 ? nullptr : &memory_.rares[extra.rare - 1];
   }
 
  private:
@@ -235,7 +239,7 @@ class TcpTracker {
   bool on_syn(Connection& c, const Segment& s, Direction d, Handler& out);
   bool accept_syn_ack(Connection& c, const Segment& s, Direction d, Handler& out);
   [[nodiscard]] static std::optional<SeqNum> find_candidate(const HalfConnection& h,
-                                                            const HalfExtra* extra,
+                                                            const HalfRare* rare,
                                                             SeqNum acked);
   bool choose_candidate(Connection& c, Direction d, SeqNum acked);
   void remember_candidate(Connection& c, Direction d, SynCandidate candidate);
@@ -332,7 +336,7 @@ class TcpTracker {
   }
   void note_letters(Connection& c, const Segment& s, Direction d);
   void note_urgent(Connection& c, const Segment& s, Direction d, Handler& out);
-  void expect_urgent(HalfConnection& h, HalfExtra& extra, StreamOffset position);
+  static void expect_urgent(HalfConnection& h, HalfRare& rare, StreamOffset position);
   [[nodiscard]] bool reset_is_valid(const Connection& c, const Segment& s, Direction d) const;
   void on_ack(Connection& c, const Segment& s, Direction d, Handler& out);
   void on_reset(Connection& c, const Segment& s, Direction d);
@@ -394,7 +398,7 @@ class TcpTracker {
   static void begin_stream(HalfConnection& h, SeqNum first_seen);
   void begin_pickup(Connection& c, Direction d, const Segment& s, Handler& out);
   void release_held(Connection& c, Direction d, Handler& out);
-  static void move_held_origin(HalfConnection& h, HalfExtra& extra, StreamOffset to);
+  void move_held_origin(Connection& c, Direction d, StreamOffset to);
   [[nodiscard]] bool pickup_complete(const Connection& c, Direction d) const;
   [[nodiscard]] static bool hole_grace_over(HalfExtra& extra, Timestamp clock);
   void watch_hole(Connection& c, Direction d, Timestamp clock, Handler& out);
@@ -427,14 +431,15 @@ class TcpTracker {
   }
   /// Passes conflicts on to the handler.
   struct ConflictTeller final : ConflictObserver {
-    ConflictTeller(Direction its, HalfExtra* rare, Handler& to)
-        : direction(its), extra(rare), out(to) {}
+    ConflictTeller(TcpTracker& its_tracker, Connection& its_connection, Direction its, Handler& to)
+        : tracker(its_tracker), connection(its_connection), direction(its), out(to) {}
     void on_conflict(const OverlapConflict& conflict) override {
-      if (extra != nullptr) ++extra->conflict_ranges;
+      if (HalfRare* rare = tracker.half_rare(connection, direction)) ++rare->conflict_ranges;
       out.conflict(direction, conflict);
     }
+    TcpTracker& tracker;
+    Connection& connection;
     Direction direction;
-    HalfExtra* extra;
     Handler& out;
   };
   static Direction direction_of(unsigned index) { return static_cast<Direction>(index); }
@@ -447,6 +452,11 @@ class TcpTracker {
   }
   [[nodiscard]] const HalfExtra* find_half_extra(const Connection& c, Direction d) const {
     return c.extra == 0 ? nullptr : &memory_.extras[c.extra - 1].half[index_of(d)];
+  }
+  HalfRare* half_rare(Connection& c, Direction d);
+  [[nodiscard]] HalfRare* find_half_rare(const Connection& c, Direction d) const {
+    const HalfExtra* extra = find_half_extra(c, d);
+    return extra == nullptr ? nullptr : find_rare(*extra);
   }
 
   const TcpSettings settings_;

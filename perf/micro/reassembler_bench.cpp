@@ -89,7 +89,8 @@ class Conversation {
   std::vector<std::uint8_t> content_;
   ReservedArray<Connection> connections_{1};
   ReservedArray<ConnectionOrigin> origins_{1};
-  TcpMemory memory_{SlabPool<ConnectionExtra>(1), ReorderPool(4096), DeliveredLog{}};
+  TcpMemory memory_{SlabPool<ConnectionExtra>(1), SlabPool<HalfRare>(2), ReorderPool(4096),
+                    DeliveredLog{}};
   TcpCounters counters_;
   CountingHandler handler_;
   TcpTracker<CountingHandler> tracker_{TcpSettings{}, memory_, counters_, origins_.data(),

@@ -48,7 +48,8 @@ using Tracker = TcpTracker<Told>;
 /// A tracker with one connection.
 struct Side {
   explicit Side(const TcpSettings& settings)
-      : origins(1), connections(1), memory{SlabPool<ConnectionExtra>(1), ReorderPool(64), {}},
+      : origins(1), connections(1),
+        memory{SlabPool<ConnectionExtra>(1), SlabPool<HalfRare>(2), ReorderPool(64), {}},
         tracker(settings, memory, counters, origins.data(), connections.data()) {}
 
   template <Tracker::Ways kWays>
@@ -230,6 +231,11 @@ void expect_same(const Side& a, const Side& b, const std::string& where) {
   if (a.connections[0].extra == 0) return;
   const std::uint32_t extra = a.connections[0].extra - 1;
   ASSERT_TRUE(same_bytes(a.memory.extras[extra], b.memory.extras[extra])) << where;
+  for (const HalfExtra& half : a.memory.extras[extra].half) {
+    if (half.rare == 0) continue;
+    const std::uint32_t rare = half.rare - 1;
+    ASSERT_TRUE(same_bytes(a.memory.rares[rare], b.memory.rares[rare])) << where;
+  }
 }
 
 TEST(UsualSegments, ComeToWhatTheRulesSay) {
