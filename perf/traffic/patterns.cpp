@@ -146,8 +146,9 @@ void BulkPattern::emit_late(const Conversation& c, std::uint32_t position, Misha
 }
 
 void BulkPattern::build_group(TrafficTruth& truth) {
-  const std::uint32_t index = order_.next();
-  const std::uint64_t lap = order_.lap();
+  std::uint32_t index = order_.next();
+  while (order_.lap() < first_lap_of(index)) index = order_.next();
+  const std::uint64_t lap = order_.lap() - first_lap_of(index);
   const Conversation c = population_.conversation(index);
   const std::uint32_t position = static_cast<std::uint32_t>(lap) * 2 * segment_;
   next_ = size_ = 0;

@@ -60,9 +60,15 @@ class SmallPattern {
 };
 
 /// Server to client, two segments and an acknowledgement per connection and lap; with a few
-/// groups disturbed for reorder, loss and fragments.
+/// groups disturbed for reorder, loss and fragments. Connections begin one after the other: in step
+/// they would all have gathered 64 KiB at the same moment, and whoever copies them had nothing to
+/// hand on for a long time, and then everything at once.
 class BulkPattern {
  public:
+  /// In one of so many laps each connection begins; in that many 64 KiB of 1460-byte segments come
+  /// together.
+  static constexpr std::uint32_t kFirstLaps = 23;
+
   BulkPattern(const Population& population, const TrafficConfig& config);
 
   SegmentPlan next(TrafficTruth& truth) {
@@ -85,6 +91,7 @@ class BulkPattern {
     FragmentedBackwards
   };
 
+  static std::uint64_t first_lap_of(std::uint32_t index) { return scatter(index) % kFirstLaps; }
   void build_group(TrafficTruth& truth);
   void emit(const SegmentPlan& plan) { group_[size_++] = plan; }
   void emit_data(const Conversation& c, std::uint32_t position);

@@ -321,6 +321,19 @@ TEST(TrafficSource, SequenceNumbersWrapWithoutARepetition) {
   EXPECT_EQ(wrapped, 1U);
 }
 
+TEST(TrafficSource, BulkConnectionsAreNotInStep) {
+  constexpr std::uint32_t kFlows = 2'300;
+  constexpr std::uint32_t kLaps = 40;
+  const Outcome r =
+      run({.kind = TrafficKind::Bulk, .flows = kFlows, .packets = 3 * kFlows * kLaps});
+  std::map<std::size_t, std::uint32_t> connections;  // by data segments that they have sent
+  for (const auto& [sender, side] : r.oracle.sides) {
+    if (!side.segments.empty()) ++connections[side.segments.size()];
+  }
+  EXPECT_GE(connections.size(), 23U) << "as many as fit 64 KiB in pairs of segments";
+  for (const auto& [segments, count] : connections) EXPECT_LE(count, kFlows / 10) << segments;
+}
+
 TEST(TrafficSource, HttpConnectionsOpenAndClose) {
   const Outcome r = run({.kind = TrafficKind::Http, .flows = 40, .packets = 20'000});
   EXPECT_NEAR(static_cast<double>(r.oracle.connections), 2'000, 50);
