@@ -50,6 +50,11 @@ struct ExporterLevels {
 /// sheds, as WhenFull says.
 class Exporter final : public StreamConsumer {
  public:
+  /// With WhenFull::Wait so many bytes are on their way to the writer at most: what fits a core's
+  /// cache. More would only walk through memory that nobody has touched yet, since the writer sets
+  /// the pace.
+  static constexpr std::uint64_t kOnTheWayMax = std::uint64_t{1} << 20;
+
   explicit Exporter(const ExporterConfig& config);
   ~Exporter() override;
 

@@ -11,10 +11,6 @@ namespace flowloom {
 
 namespace {
 
-/// With WhenFull::Wait so much is on its way to the writer at most: what fits a core's cache. More
-/// would only walk through memory that nobody has touched yet, since the writer sets the pace.
-constexpr std::uint64_t kOnTheWayMax = std::uint64_t{1} << 20;
-
 void leave_empty(StreamMessage& message) {
   for (unsigned i = 0; i < 2; ++i) {
     message.data[i] = message.gaps[i] = BlockChain{};

@@ -13,8 +13,6 @@ namespace flowloom {
 
 namespace {
 
-/// Messages that the writer takes at a time.
-constexpr std::size_t kWriterBatch = 256;
 /// Sources of hardware queues number their packets for themselves; the source stands in the top
 /// bits, so that a number is unique in a run.
 constexpr unsigned kSourceShift = 56;
@@ -410,24 +408,7 @@ void Engine::run_writer() {
   std::vector<Exporter*> exporters;
   for (const auto& worker : workers_) exporters.push_back(worker->exporter.get());
   WriterInlet inlet(std::move(exporters));
-  std::vector<StreamMessage*> messages;
-  messages.reserve(kWriterBatch);
-  Backoff backoff(std::max(settings_.longest_sleep, Backoff::kBatchSleep), Backoff::For::Batches);
-  bool flushed = true;
-  while (inlet.poll(messages, kWriterBatch)) {
-    writer_->tend();
-    if (messages.empty()) {
-      if (!flushed) writer_->idle();
-      flushed = true;
-      backoff.wait();
-      continue;
-    }
-    backoff.reset();
-    flushed = false;
-    writer_->write(messages, inlet);
-    messages.clear();
-  }
-  writer_->finish();
+  run_message_writer(inlet, *writer_, settings_.longest_sleep);
 }
 
 void Engine::start(Launcher& launcher) {

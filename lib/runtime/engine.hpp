@@ -18,7 +18,6 @@
 
 #include "base/backoff.hpp"
 #include "export/exporter.hpp"
-#include "export/writer_inlet.hpp"
 #include "io/bpf_filter.hpp"
 #include "io/packet_source.hpp"
 #include "pipeline/front.hpp"
@@ -26,6 +25,7 @@
 #include "runtime/flow_owners.hpp"
 #include "runtime/hand_over.hpp"
 #include "runtime/hand_over_worker.hpp"
+#include "runtime/message_writer.hpp"
 #include "runtime/run_status.hpp"
 #include "runtime/steering.hpp"
 #include "stream/counting_consumer.hpp"
@@ -77,20 +77,6 @@ class ThreadLauncher final : public Launcher {
 
  private:
   std::vector<std::thread> threads_;
-};
-
-/// What the writer core does with messages; called on its thread.
-class MessageWriter {
- public:
-  virtual ~MessageWriter() = default;
-  /// Messages in the run's order; each is given back through inlet.done() before it returns.
-  virtual void write(std::vector<StreamMessage*>& messages, WriterInlet& inlet) = 0;
-  /// Nothing to do at the moment.
-  virtual void idle() = 0;
-  /// Between two batches, and again and again while there are none: what others asked of it.
-  virtual void tend() {}
-  /// No message follows.
-  virtual void finish() = 0;
 };
 
 class Engine {
