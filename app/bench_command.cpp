@@ -19,6 +19,7 @@
 #include "commands.hpp"
 #include "options.hpp"
 #include "parse.hpp"
+#include "perf/traffic/patterns.hpp"
 #include "port_feed.hpp"
 #include "session.hpp"
 
@@ -32,10 +33,12 @@ using traffic::TrafficKind;
 constexpr std::uint32_t kMaxFlows = 100'000'000;
 constexpr unsigned kMaxWorkers = 64;
 constexpr double kMaxSeconds = 3600;
+constexpr const char* kCopied = "copied";
 
 struct BenchOptions {
   std::string traffic = "small";
   std::string source = "memory";
+  std::string consume = "in-place";
   std::uint32_t flows = 100'000;
   std::uint32_t segment = traffic::kLargestSegment;
   unsigned workers = 1;
@@ -49,12 +52,19 @@ Figures:
   of the timed parts per worker, cpu_ns_per_packet what its thread had of it. floor_ns_per_packet
   is the same packets received, first line of each read, and released. stages were measured on
   other packets of the same run.
-Exit status: 5 where not every byte of the traffic was delivered, or a pool is not empty at the end.
+  With --consume copied each worker has a writer thread. copy_floor_ns_per_packet is the same
+  packets received and their payload copied into 1 MiB, again and again, nothing else;
+  copy_floor_ratio is ns_per_packet divided by it. writer_waits are the times that workers waited
+  for their writers, which is in ns_per_packet; writer_cpu_ns_per_packet is what a writer's thread
+  took.
+Exit status: 5 where not every byte of the traffic was delivered and received, or a pool is not
+empty at the end.
 
 Examples:
   flowloom bench                                    64-byte frames over 100,000 connections
   flowloom bench --traffic bulk --flows 1000 --json
   flowloom bench --traffic http --workers 2
+  flowloom bench --traffic bulk --flows 1000 --consume copied
 )";
 
 template <std::size_t N>
@@ -116,7 +126,7 @@ std::uint64_t warm_up_packets(const TrafficConfig& config, const ShardConfig& sh
       break;
   }
   constexpr std::uint64_t kGroupPackets = 3;
-  return kLaps * kGroupPackets * config.flows;
+  return (kLaps + traffic::BulkPattern::kFirstLaps) * kGroupPackets * config.flows;
 }
 
 TrafficConfig traffic_of(const BenchOptions& options, unsigned worker) {
@@ -129,24 +139,35 @@ TrafficConfig traffic_of(const BenchOptions& options, unsigned worker) {
   return config;
 }
 
+/// As of a run that writes packs.
+ExporterConfig exporter_config(const BenchOptions& options, const ShardConfig& shard) {
+  ExporterConfig config;
+  config.max_flows = shard.max_flows;
+  config.memory = EngineSettings{}.export_memory / options.workers;
+  config.early_bytes = EarlyBytes::Bare;
+  config.farewell = Farewell::Summary;
+  return config;
+}
+
 BenchSettings settings_of(const BenchOptions& options, const TrafficConfig& config) {
   BenchSettings settings;
   settings.shard.max_flows = table_capacity(config, ShardConfig{});
   settings.shard.hold_first = HoldFirst::InFlood;
   settings.chunk_packets = chunk_packets(config.kind);
   settings.warm_up_packets = warm_up_packets(config, settings.shard);
+  if (options.consume == kCopied) settings.exporter = exporter_config(options, settings.shard);
   settings.duration = std::chrono::duration_cast<std::chrono::nanoseconds>(
       std::chrono::duration<double>(options.seconds));
   return settings;
 }
 
-/// A CPU of its own for each worker; with more workers than CPUs they share.
-void pin_to_cpu(unsigned worker) {
+/// A CPU of its own for each thread; with more threads than CPUs they share.
+void pin_to_cpu(unsigned thread) {
   cpu_set_t allowed;
   if (sched_getaffinity(0, sizeof allowed, &allowed) != 0) return;
   const auto count = static_cast<unsigned>(CPU_COUNT(&allowed));
   if (count == 0) return;
-  unsigned skip = count - 1 - worker % count; // from the last: interrupts gather on the first
+  unsigned skip = count - 1 - thread % count; // from the last: interrupts gather on the first
   for (std::size_t cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
     if (!CPU_ISSET(cpu, &allowed) || skip-- > 0) continue;
     cpu_set_t one;
@@ -157,18 +178,22 @@ void pin_to_cpu(unsigned worker) {
   }
 }
 
-/// Threads that stay where they are put.
+/// Threads that stay where they are put: workers first, then writers.
 class PinnedLauncher final : public Launcher {
  public:
-  void launch(Role, unsigned index, std::function<void()> body) override {
-    threads_.emplace_back([index, body = std::move(body)] {
-      pin_to_cpu(index);
+  explicit PinnedLauncher(unsigned workers) : workers_(workers) {}
+
+  void launch(Role role, unsigned index, std::function<void()> body) override {
+    const unsigned thread = role == Role::Writer ? workers_ + index : index;
+    threads_.emplace_back([thread, body = std::move(body)] {
+      pin_to_cpu(thread);
       body();
     });
   }
   void join() override { threads_.clear(); }
 
  private:
+  unsigned workers_;
   std::vector<std::jthread> threads_;
 };
 
@@ -180,18 +205,21 @@ std::vector<BenchFigures> measure(const BenchOptions& options,
     workers.push_back(
         std::make_unique<BenchWorker>(*feeds[i], settings_of(options, traffic_of(options, i))));
   }
-  std::vector<BenchFigures> figures(options.workers);
   std::barrier together(static_cast<std::ptrdiff_t>(options.workers));
   for (unsigned i = 0; i < options.workers; ++i) {
+    BenchWriter* const writer = workers[i]->writer();
+    if (writer != nullptr) launcher.launch(Role::Writer, i, [writer] { writer->run(); });
     launcher.launch(Role::Worker, i, [&, i] {
       workers[i]->set_up();
       together.arrive_and_wait();
       workers[i]->measure();
       together.arrive_and_wait(); // nobody's ending disturbs who still measures
-      figures[i] = workers[i]->finish();
+      workers[i]->finish();
     });
   }
   launcher.join();
+  std::vector<BenchFigures> figures;
+  for (const auto& worker : workers) figures.push_back(worker->figures());
   return figures;
 }
 
@@ -200,12 +228,13 @@ std::vector<BenchFigures> measure_memory(const BenchOptions& options) {
   for (unsigned i = 0; i < options.workers; ++i) {
     feeds.push_back(std::make_unique<MemoryFeed>(traffic_of(options, i)));
   }
-  PinnedLauncher launcher;
+  PinnedLauncher launcher(options.workers);
   return measure(options, feeds, launcher);
 }
 
 std::vector<BenchFigures> measure_port(const BenchOptions& options, BenchPort port) {
-  BenchPorts ports(port, options.workers);
+  BenchPorts ports(port, options.workers,
+                   options.consume == kCopied ? WriterCore::Own : WriterCore::None);
   std::vector<std::unique_ptr<BenchFeed>> feeds;
   for (unsigned i = 0; i < options.workers; ++i) {
     feeds.push_back(ports.feed(i, traffic_of(options, i)));
@@ -221,7 +250,7 @@ std::vector<BenchFigures> measure_source(const BenchOptions& options) {
 
 ExitStatus run(const BenchOptions& options) {
   const std::vector<BenchFigures> figures = measure_source(options);
-  print_report({options.traffic, options.source, options.flows}, figures,
+  print_report({options.traffic, options.source, options.consume, options.flows}, figures,
                options.json ? BenchFormat::Json : BenchFormat::Table);
   if (is_exact(figures)) return ExitStatus::Ok;
   say("not every byte of the traffic was delivered once, or something is left in the pools: these "
@@ -254,6 +283,11 @@ int bench_command(std::span<char* const> arguments) {
                  "memory: frames in this process; ring: the same through DPDK's net_ring, a queue "
                  "for each worker; null: a net_null port, whose packets hold no TCP")
       ->check(CLI::IsMember({"memory", "null", "ring"}))
+      ->capture_default_str();
+  app.add_option("--consume", options.consume,
+                 "in-place: bytes are counted where they are; copied: an exporter copies them, as "
+                 "with a writer, for a thread that counts them")
+      ->check(CLI::IsMember({"in-place", kCopied}))
       ->capture_default_str();
   app.add_flag("--json", options.json, "One JSON object instead of a table");
   app.footer(kHelpFooter);

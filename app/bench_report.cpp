@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <optional>
 #include <string_view>
 #include <variant>
 #include <vector>
@@ -22,6 +23,7 @@ struct Sums {
   Spent engine;
   Spent floor;
   std::array<Spent, kPassCount> stages;
+  std::optional<CopyFigures> copy;
   std::uint64_t payload_bytes = 0;
   std::uint64_t delivered_bytes = 0;
   std::uint64_t objects_left = 0;
@@ -50,6 +52,7 @@ Sums sums_of(std::span<const BenchFigures> workers) {
     sums.engine += w.engine;
     sums.floor += w.floor;
     for (std::size_t i = 0; i < kPassCount; ++i) sums.stages[i] += w.stages[i];
+    if (w.copy) sums.copy = sums.copy.value_or(CopyFigures{}) += *w.copy;
     sums.payload_bytes += w.payload_bytes;
     sums.delivered_bytes += w.delivered_bytes;
     sums.objects_left += w.objects_left;
@@ -91,6 +94,16 @@ struct Field {
   std::variant<std::string, std::uint64_t, double, bool, std::vector<Stage>> value;
 };
 
+/// What copying to a writer adds to the report.
+void add_fields(const CopyFigures& copy, double engine_ns, std::vector<Field>& fields) {
+  const double floor = copy.floor.wall_ns_per_packet();
+  fields.emplace_back("copy_floor_ns_per_packet", floor);
+  fields.emplace_back("copy_floor_ratio", floor > 0 ? engine_ns / floor : 0);
+  fields.emplace_back("writer_cpu_ns_per_packet", copy.writer.cpu_ns_per_packet());
+  fields.emplace_back("writer_waits", copy.waits);
+  fields.emplace_back("export_bytes_left", copy.memory_left);
+}
+
 std::vector<Field> fields_of(const BenchRequest& request, std::span<const BenchFigures> workers) {
   constexpr double kMega = 1e6;
   constexpr double kGiga = 1e9;
@@ -99,6 +112,7 @@ std::vector<Field> fields_of(const BenchRequest& request, std::span<const BenchF
   std::vector<Field> fields = {
       {"traffic", request.traffic},
       {"source", request.source},
+      {"consume", request.consume},
       {"flows", request.flows},
       {"workers", std::uint64_t{workers.size()}},
       {"packets", sums.engine.packets},
@@ -117,6 +131,7 @@ std::vector<Field> fields_of(const BenchRequest& request, std::span<const BenchF
   }
   fields.emplace_back("floor_ns_per_packet", floor);
   fields.emplace_back("floor_ratio", floor > 0 ? sums.engine.wall_ns_per_packet() / floor : 0);
+  if (sums.copy) add_fields(*sums.copy, sums.engine.wall_ns_per_packet(), fields);
   fields.emplace_back("stages", stages_of(sums));
   fields.emplace_back("disturbed_passes", sums.disturbed_passes);
   fields.emplace_back("reserved_bytes", std::uint64_t{sums.reserved_bytes});
@@ -186,7 +201,9 @@ struct TableValue {
 
 bool is_exact(std::span<const BenchFigures> workers) {
   return std::ranges::all_of(workers, [](const BenchFigures& w) {
-    return w.balanced && w.delivered_bytes == w.expected_bytes && w.objects_left == 0;
+    return w.balanced && w.tracked_bytes == w.expected_bytes &&
+           w.delivered_bytes == w.expected_bytes && w.objects_left == 0 &&
+           (!w.copy || w.copy->memory_left == 0);
   });
 }
 

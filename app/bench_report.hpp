@@ -15,10 +15,12 @@ enum class BenchFormat : std::uint8_t { Table, Json };
 struct BenchRequest {
   std::string traffic;
   std::string source;
+  std::string consume;
   std::uint64_t flows = 0;
 };
 
-/// Whether every ledger balances and every worker delivered what its traffic holds.
+/// Whether every ledger balances, every worker delivered what its traffic holds, and the writers
+/// received the same.
 [[nodiscard]] bool is_exact(std::span<const BenchFigures> workers);
 
 /// On standard output.

@@ -56,12 +56,33 @@ Spent& Spent::operator+=(const Spent& other) {
 double Spent::wall_ns_per_packet() const { return per_packet(wall, packets); }
 double Spent::cpu_ns_per_packet() const { return per_packet(cpu, packets); }
 
+CopyFigures& CopyFigures::operator+=(const CopyFigures& other) {
+  floor += other.floor;
+  writer += other.writer;
+  waits += other.waits;
+  memory_left += other.memory_left;
+  return *this;
+}
+
 BenchWorker::BenchWorker(BenchFeed& feed, const BenchSettings& settings)
     : feed_(feed),
       settings_(settings),
       decode_options_(decode_options_of(settings.shard)),
       front_(FrontSettings{decode_options_, {}}),
-      shard_(settings.shard, consumer_) {}
+      writer_(settings.exporter ? std::make_unique<BenchWriter>(*settings.exporter) : nullptr),
+      shard_(settings.shard, consumer()) {
+  if (writer_ == nullptr) return;
+  copy_floor_.emplace(settings.chunk_packets);
+  figures_.copy.emplace();
+}
+
+StreamConsumer& BenchWorker::consumer() {
+  return writer_ != nullptr ? static_cast<StreamConsumer&>(writer_->exporter()) : counting_;
+}
+
+std::uint64_t BenchWorker::waits() const {
+  return writer_ != nullptr ? writer_->exporter().waits() : 0;
+}
 
 void BenchWorker::decode_burst() {
   for (std::uint32_t i = 0; i < burst_.size; ++i) {
@@ -76,8 +97,10 @@ void BenchWorker::run_engine(std::size_t packets) {
   BurstPair bursts;
   const auto complete = [this](Burst& burst) {
     shard_.track(burst);
-    front_.release(burst.packets[burst.size - 1].number);
+    const Packet& last = burst.packets[burst.size - 1];
+    front_.release(last.number);
     feed_.source().release(burst);
+    consumer().on_watermark({last.clock, last.number, 0});
   };
   while (packets > 0) {
     Burst& fresh = bursts.fresh();
@@ -136,13 +159,17 @@ void BenchWorker::run_pass(Pass pass, std::size_t packets) {
       });
     case Pass::Whole:
       return run_engine(packets);
+    case Pass::Copy:
+      return run_bursts(packets, [&] { copy_floor_->copy(burst_); });
   }
 }
 
-// Where somebody else had the core meanwhile, the thread's own time stands for the wall's.
+// Where somebody else had the core meanwhile, the thread's own time stands for the wall's, unless
+// it waited for the writer, too: waiting counts.
 void BenchWorker::measure_pass(Pass pass, std::size_t packets, const CycleCounter& counter,
                                Spent& spent) {
   const long before = preemptions();
+  const std::uint64_t waits_before = waits();
   const auto cycles = counter.read();
   const auto cpu_before = thread_cpu_time();
   const auto wall_before = Clock::now();
@@ -150,7 +177,7 @@ void BenchWorker::measure_pass(Pass pass, std::size_t packets, const CycleCounte
   const std::chrono::nanoseconds wall = Clock::now() - wall_before;
   const auto cpu = thread_cpu_time() - cpu_before;
   const auto cycles_after = counter.read();
-  const bool disturbed = preemptions() != before;
+  const bool disturbed = preemptions() != before && waits() == waits_before;
   if (disturbed) ++figures_.disturbed_passes;
   spent.wall += disturbed ? std::min(wall, cpu) : wall;
   spent.cpu += cpu;
@@ -177,7 +204,19 @@ void BenchWorker::measure_stages(std::size_t packets, const CycleCounter& cycles
     measure_pass(pass, packets, cycles, figures_.stages[static_cast<std::size_t>(pass)]);
     feed_.refill();
   }
+  if (copy_floor_) measure_copying(packets, cycles);
   run_pass(Pass::Whole, packets);
+}
+
+void BenchWorker::measure_copying(std::size_t packets, const CycleCounter& cycles) {
+  copy_floor_->clear();
+  run_bursts(packets, [&] {
+    decode_burst();
+    copy_floor_->note(burst_);
+  });
+  feed_.refill();
+  measure_pass(Pass::Copy, packets, cycles, figures_.copy->floor);
+  feed_.refill();
 }
 
 void BenchWorker::set_up() {
@@ -193,6 +232,18 @@ void BenchWorker::set_up() {
 
 void BenchWorker::measure() {
   const CycleCounter cycles;
+  if (writer_ == nullptr) return measure_chunks(cycles);
+  CopyFigures& copy = *figures_.copy;
+  const std::uint64_t waits_before = waits();
+  const std::uint64_t packets_before = shard_.ledger().received;
+  const auto cpu_before = writer_->cpu_time();
+  measure_chunks(cycles);
+  copy.writer.cpu = writer_->cpu_time() - cpu_before;
+  copy.writer.packets = shard_.ledger().received - packets_before;
+  copy.waits = waits() - waits_before;
+}
+
+void BenchWorker::measure_chunks(const CycleCounter& cycles) {
   const traffic::TrafficTruth unknown;
   const traffic::TrafficTruth& truth = feed_.truth() == nullptr ? unknown : *feed_.truth();
   for (std::uint64_t chunk = 1; figures_.engine.wall < settings_.duration; ++chunk) {
@@ -210,16 +261,29 @@ void BenchWorker::measure() {
   }
 }
 
-BenchFigures BenchWorker::finish() {
+void BenchWorker::finish() {
   feed_.end();
   while (const std::size_t packets = feed_.fill(settings_.chunk_packets)) {
     run_pass(Pass::Whole, packets);
   }
   front_.finish();
   shard_.finish();
+  if (writer_ != nullptr) writer_->exporter().finish();
   asm volatile("" : : "r"(sink_)); // the passes' results are needed
-  figures_.balanced = shard_.ledger().balances();
-  figures_.delivered_bytes = consumer_.bytes();
+}
+
+BenchFigures BenchWorker::figures() {
+  const Ledger& ledger = shard_.ledger();
+  figures_.balanced = ledger.balances();
+  figures_.tracked_bytes = ledger.tcp.fates[static_cast<std::size_t>(Fate::Delivered)];
+  figures_.delivered_bytes = counting_.bytes();
+  figures_.reserved_bytes = shard_.reserved_bytes() + front_.reserved_bytes();
+  if (writer_ != nullptr) {
+    writer_->settle();
+    figures_.delivered_bytes = writer_->bytes();
+    figures_.copy->memory_left = writer_->exporter().levels().bytes;
+    figures_.reserved_bytes += writer_->exporter().reserved_bytes();
+  }
   const Shard::MemoryInUse left = shard_.memory_in_use();
   figures_.objects_left =
       std::uint64_t{left.connections} + left.extras + left.rares + left.pages +
@@ -227,7 +291,6 @@ BenchFigures BenchWorker::finish() {
   if (const auto* truth = feed_.truth()) {
     figures_.expected_bytes = truth->payload_bytes - truth->duplicate_bytes;
   }
-  figures_.reserved_bytes = shard_.reserved_bytes() + front_.reserved_bytes();
   return figures_;
 }
 

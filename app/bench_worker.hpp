@@ -6,9 +6,13 @@
 #include <array>
 #include <chrono>
 #include <cstdint>
+#include <memory>
+#include <optional>
 #include <string_view>
 
 #include "bench_feed.hpp"
+#include "bench_writer.hpp"
+#include "copy_floor.hpp"
 #include "cycle_counter.hpp"
 #include "net/decode.hpp"
 #include "pipeline/front.hpp"
@@ -35,15 +39,28 @@ enum class Pass : std::uint8_t {
   Parse,     ///< and decoded and hashed, fragments aside
   Checksum,  ///< and the TCP checksum computed
   Lookup,    ///< and the connection looked up
-  Whole      ///< the engine: everything, and delivered to a consumer that counts
+  Whole,     ///< the engine: everything, and delivered
+  Copy       ///< received and the payload copied, nothing else: what copying cannot go below
 };
-inline constexpr std::size_t kPassCount = 5;
+inline constexpr std::size_t kPassCount = 6;
 
 struct BenchSettings {
   ShardConfig shard;
+  /// Bytes are copied, and handed to a writer; none: counted in place.
+  std::optional<ExporterConfig> exporter;
   std::size_t chunk_packets = 2048;
   std::uint64_t warm_up_packets = 0;
   std::chrono::nanoseconds duration{};  ///< of the timed engine passes
+};
+
+/// What is measured where bytes are copied to a writer.
+struct CopyFigures {
+  Spent floor;   ///< of other chunks than the engine's
+  Spent writer;  ///< CPU time of its thread, for packets of all chunks
+  std::uint64_t waits = 0;        ///< times that the worker waited for the writer
+  std::uint64_t memory_left = 0;  ///< bytes of blocks that did not come home
+
+  CopyFigures& operator+=(const CopyFigures& other);
 };
 
 struct BenchFigures {
@@ -54,8 +71,10 @@ struct BenchFigures {
   std::uint64_t frame_bytes = 0;
   std::uint64_t connections = 0;  ///< begun in the engine's timed packets
   std::uint64_t disturbed_passes = 0;  ///< the thread lost its core: its CPU time counts
+  std::optional<CopyFigures> copy;
   bool balanced = false;          ///< the ledger, after the last connection ended
-  std::uint64_t delivered_bytes = 0;
+  std::uint64_t tracked_bytes = 0;    ///< delivered by the shard, as its ledger has it
+  std::uint64_t delivered_bytes = 0;  ///< that the consumer, or the writer, was given
   std::uint64_t expected_bytes = 0;
   std::uint64_t objects_left = 0;  ///< of all pools, after the last connection ended
   std::size_t reserved_bytes = 0;
@@ -70,8 +89,14 @@ class BenchWorker {
   void set_up();
   /// Measures. Called once, on the thread that called set_up().
   void measure();
-  /// Ends all connections and holds the result against the truth.
-  BenchFigures finish();
+  /// Ends all connections.
+  void finish();
+
+  /// Runs beside these on a thread of its own; nullptr: bytes are counted in place.
+  [[nodiscard]] BenchWriter* writer() { return writer_.get(); }
+
+  /// Holds the result against the truth. Preconditions: finish() and the writer have returned.
+  [[nodiscard]] BenchFigures figures();
 
  private:
   template <class Work>
@@ -84,6 +109,10 @@ class BenchWorker {
   void measure_pass(Pass pass, std::size_t packets, const CycleCounter& cycles, Spent& spent);
   void measure_chunk(std::size_t packets, const ChunkContent& content, const CycleCounter& cycles);
   void measure_stages(std::size_t packets, const CycleCounter& cycles);
+  void measure_copying(std::size_t packets, const CycleCounter& cycles);
+  void measure_chunks(const CycleCounter& cycles);
+  StreamConsumer& consumer();
+  [[nodiscard]] std::uint64_t waits() const;
   void decode_burst();
   void run_engine(std::size_t packets);
 
@@ -91,7 +120,9 @@ class BenchWorker {
   const BenchSettings settings_;
   const DecodeOptions decode_options_;
   Front front_;
-  CountingConsumer consumer_;
+  CountingConsumer counting_;
+  std::unique_ptr<BenchWriter> writer_;
+  std::optional<CopyFloor> copy_floor_;
   Shard shard_;
   Burst burst_;
   std::uint64_t sink_ = 0;  // what passes compute, so that it has to be computed

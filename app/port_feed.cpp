@@ -93,10 +93,10 @@ class RingFeed final : public BenchFeed {
 
 // Members end in the order that DPDK needs: the last one first.
 struct BenchPorts::Parts {
-  Parts(const std::vector<std::string>& arguments, unsigned workers)
+  Parts(const std::vector<std::string>& arguments, unsigned workers, WriterCore writer)
       : eal("flowloom", arguments, estimate_eal_needs(arguments, workers, settings)) {
     std::vector<PortFacts> found = discover_ports(find_vdevs(arguments));
-    plan = make_lcore_plan({Eal::lcores(), queues_of(found), workers, WriterCore::None});
+    plan = make_lcore_plan({Eal::lcores(), queues_of(found), workers, writer});
     if (plan.pollers.size() < workers) {
       throw RuntimeSetupError(fmt::format("the port has {} queues, one for each worker: take no "
                                           "more --workers",
@@ -113,11 +113,11 @@ struct BenchPorts::Parts {
   LcoreLauncher launcher{plan};
 };
 
-BenchPorts::BenchPorts(BenchPort port, unsigned workers)
+BenchPorts::BenchPorts(BenchPort port, unsigned workers, WriterCore writer)
     : port_(port),
       parts_(std::make_unique<Parts>(
           std::vector<std::string>{"--vdev", port == BenchPort::Null ? kNullVdev : kRingPort},
-          workers)) {}
+          workers, writer)) {}
 
 BenchPorts::~BenchPorts() = default;
 

@@ -6,6 +6,7 @@
 
 #include "bench_feed.hpp"
 #include "runtime/engine.hpp"
+#include "runtime/lcore_plan.hpp"
 
 namespace flowloom {
 
@@ -18,13 +19,13 @@ enum class BenchPort : std::uint8_t {
 class BenchPorts {
  public:
   /// Throws RuntimeSetupError.
-  BenchPorts(BenchPort port, unsigned workers);
+  BenchPorts(BenchPort port, unsigned workers, WriterCore writer);
   ~BenchPorts();
 
   /// The feed of worker `index`; destroyed before this. `traffic` is what a Ring carries.
   [[nodiscard]] std::unique_ptr<BenchFeed> feed(unsigned index,
                                                 const traffic::TrafficConfig& traffic) const;
-  /// Starts workers on EAL's lcores.
+  /// Starts workers and writers on EAL's lcores; all writers share one.
   [[nodiscard]] Launcher& launcher();
 
  private:
