@@ -38,7 +38,9 @@ class Subject {
   }
   void expect_in_order() const {
     ASSERT_EQ(queue_.in_use(), places_.size());
-    if (!places_.empty()) ASSERT_EQ(queue_.first(), places_.front());
+    if (!places_.empty()) {
+      ASSERT_EQ(queue_.first(), places_.front());
+    }
     for (const std::uint32_t place : places_) {
       ASSERT_FALSE(queue_[place].gone);
       ASSERT_EQ(queue_.hash(place), ~queue_[place].number);
@@ -59,7 +61,7 @@ TEST(LoneQueue, KeepsTheirOrderWhoeverLeaves) {
   std::uint32_t refused = 0;
   for (std::uint64_t step = 1; step <= 20'000; ++step) {
     if (random() % 2 == 0) {
-      refused += queue.add(step) ? 0 : 1;
+      refused += queue.add(step) ? 0U : 1U;
     } else if (queue.size() > 0) {
       queue.remove(random() % 3 == 0 ? random() % queue.size() : 0);
     }
