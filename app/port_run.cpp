@@ -58,7 +58,7 @@ ExitStatus run_ports(const CommonOptions& options, Session& session,
   say_verbosely(options, {fmt::format("EAL: {}", fmt::join(eal.arguments(), " "))});
   std::vector<PortFacts> found = discover_ports(find_vdevs(checked.arguments));
   if (is_live(found)) session.settings().when_full = WhenFull::Shed;
-  Session::expect_input(bytes_of_captures(found));
+  session.expect_input(bytes_of_captures(found));
   const WriterCore writer =
       session.settings().output == Export::None ? WriterCore::None : WriterCore::Own;
   const LcorePlan plan = make_lcore_plan({Eal::lcores(), queues_of(found), workers, writer});

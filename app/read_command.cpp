@@ -41,7 +41,7 @@ int read_command(std::span<char* const> arguments) {
   Session session(options);
   if (const ExitStatus s = session.prepare(); s != ExitStatus::Ok) return static_cast<int>(s);
   CaptureSource source(captures);
-  Session::expect_input(source.progress().bytes_total);
+  session.expect_input(source.progress().bytes_total);
   AmsduSplitter packets(source);
   ThreadLauncher launcher;
   const ExitStatus status = session.run(

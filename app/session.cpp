@@ -37,8 +37,8 @@ HeavySettings heavy_settings(unsigned workers) {
   return heavy;
 }
 
-/// Captures of so many bytes are read within a second or two: huge pages would cost such a run more
-/// than they save it (docs/performance.md).
+/// Captures of so many bytes are read within a second or two: memory that is touched for the first
+/// time costs such a run more than huge pages and large tables save it (docs/performance.md).
 constexpr std::uint64_t kShortInput = std::uint64_t{4} << 30;
 
 ExitStatus worse(ExitStatus a, ExitStatus b) { return std::max(a, b); }
@@ -135,7 +135,9 @@ ExitStatus Session::prepare() {
 }
 
 void Session::expect_input(std::uint64_t bytes) {
-  if (bytes > 0 && bytes < kShortInput) use_first_pages(FirstPages::Small);
+  if (bytes == 0 || bytes >= kShortInput) return;
+  use_first_pages(FirstPages::Small);
+  settings_.shard.table_growth = TableGrowth::ByNeed;
 }
 
 ExitStatus Session::run(std::vector<PacketSource*> sources, Launcher& launcher,

@@ -38,7 +38,7 @@ class Session {
   [[nodiscard]] EngineSettings& settings() { return settings_; }
 
   /// So many bytes of captures will be read; 0 where nobody knows, as of a NIC. Before run().
-  static void expect_input(std::uint64_t bytes);
+  void expect_input(std::uint64_t bytes);
 
   /// What an interrupt does instead of ending the input where it stands: a source that holds
   /// packets of its own hands them over first. Called again and again until the input ends.

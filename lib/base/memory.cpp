@@ -10,7 +10,7 @@ namespace {
 // Below this a transparent huge page would mostly be waste.
 constexpr std::size_t kHugePageWorthwhile = std::size_t{8} << 20;
 // With FirstPages::Small, from here on pages are huge.
-constexpr std::size_t kSmallPagesEnd = std::size_t{16} << 20;
+constexpr std::size_t kSmallPagesEnd = std::size_t{64} << 20;
 
 std::size_t huge_from = 0;
 }  // namespace

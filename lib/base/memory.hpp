@@ -33,7 +33,7 @@ class ReservedMemory {
 
   /// What begins with small pages (FirstPages::Small) is put into huge ones at once, touched or
   /// not: for what is read and written in no order, once it is clear that most of it will be. Costs
-  /// the zeroing of 16 MiB at most; where the kernel cannot (before Linux 6.1) nothing happens.
+  /// the zeroing of 64 MiB at most; where the kernel cannot (before Linux 6.1) nothing happens.
   void use_huge_pages_now();
 
   [[nodiscard]] std::byte* data() const { return data_; }

@@ -93,7 +93,8 @@ Shard::Shard(const ShardConfig& config, StreamConsumer& consumer)
       syns_(lone_capacity(config)),
       texts_(lone_capacity(config)),
       table_(config.max_flows,
-             KeyOf{connections_.data(), syns_.data(), texts_.data(), config.max_flows}),
+             KeyOf{connections_.data(), syns_.data(), texts_.data(), config.max_flows},
+             config.table_growth),
       wheel_(config.max_flows + kLoneTimers, config.max_flows + config.max_flows / kQueueSlack),
       order_(config.max_flows),
       watch_(config.probes == ReportProbes::Yes ? config.max_flows : 0),
@@ -417,6 +418,20 @@ Direction Shard::first_direction(const Packet& packet, const Segment& s) {
   const bool from_server = tcp.source_port() < kFirstClientPort;
   const bool to_server = tcp.destination_port() < kFirstClientPort;
   return to_server || !from_server ? OriginatorToResponder : ResponderToOriginator;
+}
+
+void Shard::grow_table() {
+  struct Hashes {
+    const Shard& shard;
+    [[nodiscard]] std::uint64_t hash(std::uint32_t index) const {
+      if (shard.is_lone(index)) return shard.lone_hash(index);
+      return hash_of(shard.connections_[index].key, shard.config_.seed);
+    }
+    void prefetch(std::uint32_t index) const {
+      if (!shard.is_lone(index)) prefetch_line(&shard.connections_[index].key);
+    }
+  };
+  table_.grow(Hashes{*this});
 }
 
 Connection* Shard::admit(const Packet& packet, const FlowKey& key, const Segment& s,

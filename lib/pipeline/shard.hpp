@@ -191,8 +191,10 @@ class Shard {
   /// For one more connection or LoneSegment. Returns whether there is any.
   bool make_room() {
     if (memory_.pages.in_use() > pages_for_all_) [[unlikely]] relieve_pages();
+    if (table_.wants_to_grow()) [[unlikely]] grow_table();
     return table_.size() < config_.max_flows || evict_one();
   }
+  void grow_table();
   void prefetch_next_connection() const;
   void note_unconfirmed(Connection& c, const Segment& s);
   void note_turn(Connection& c);

@@ -5,6 +5,7 @@
 
 #include "base/hash.hpp"
 #include "base/time.hpp"
+#include "flow/flow_table.hpp"
 #include "tcp/tcp_tracker.hpp"
 
 namespace flowloom {
@@ -41,6 +42,7 @@ struct ShardConfig {
   ReportProbes probes = ReportProbes::No;
   HoldFirst hold_first = HoldFirst::Never;
   NotePackets packets = NotePackets::No;
+  TableGrowth table_growth = TableGrowth::Never;
   TcpSettings tcp;
   HashSeed seed;
 };

@@ -30,9 +30,10 @@ using Hash = std::function<std::uint64_t(std::uint32_t)>;
 /// Random inserts, lookups and erasures; `hash` maps a key's number to its hash.
 class TableRun {
  public:
-  TableRun(std::uint32_t capacity, std::uint32_t numbers, Hash hash)
-      : keys_(capacity), table_(capacity, KeyOf{&keys_}), numbers_(numbers),
-        hash_(std::move(hash)) {
+  TableRun(std::uint32_t capacity, std::uint32_t numbers, Hash hash,
+           TableGrowth growth = TableGrowth::Never)
+      : keys_(capacity), numbers_of_(capacity), table_(capacity, KeyOf{&keys_}, growth),
+        numbers_(numbers), hash_(std::move(hash)) {
     for (std::uint32_t i = 0; i < capacity; ++i) free_.push_back(i);
   }
 
@@ -58,6 +59,11 @@ class TableRun {
     }
   }
 
+  /// In the order of their numbers.
+  void insert_all() {
+    for (std::uint32_t number = 0; number < numbers_; ++number) insert(number);
+  }
+
   void erase_all() {
     for (const auto& [number, index] : model_) table_.erase(hash_(number), index);
     model_.clear();
@@ -70,6 +76,11 @@ class TableRun {
 
   [[nodiscard]] std::size_t size() const { return model_.size(); }
   [[nodiscard]] int refused() const { return refused_; }
+  [[nodiscard]] int times_grown() const { return times_grown_; }
+
+  // What FlowTable::grow() asks for.
+  [[nodiscard]] std::uint64_t hash(std::uint32_t index) const { return hash_(numbers_of_[index]); }
+  void prefetch(std::uint32_t index) const { EXPECT_TRUE(model_.contains(numbers_of_[index])); }
 
  private:
   [[nodiscard]] std::uint32_t find(std::uint32_t number) const {
@@ -80,6 +91,11 @@ class TableRun {
   void insert(std::uint32_t number) {
     const std::uint32_t index = free_.back();
     keys_[index] = key_of_number(number);
+    if (table_.wants_to_grow()) {
+      table_.grow(*this);
+      ++times_grown_;
+    }
+    numbers_of_[index] = number;
     if (!table_.insert(hash_(number), index)) {
       ++refused_; // sixteen buckets in a row are full: a case with an answer, not a loss
       return;
@@ -89,12 +105,14 @@ class TableRun {
   }
 
   std::vector<FlowKey> keys_;
+  std::vector<std::uint32_t> numbers_of_;  // by index
   FlowTable<KeyOf> table_;
   std::uint32_t numbers_;
   Hash hash_;
   std::unordered_map<std::uint32_t, std::uint32_t> model_;
   std::vector<std::uint32_t> free_;
   int refused_ = 0;
+  int times_grown_ = 0;
 };
 
 std::uint64_t spread(std::uint32_t n) {
@@ -139,6 +157,35 @@ TEST(FlowTable, CollidingBucketsAndTags) {
 TEST(FlowTable, HomeBucketsAtTheEndWrapAround) {
   TableRun run(100, 150, [](std::uint32_t n) { return spread(n) | 0xffff; });
   run.run(50000, 5, 40);
+  run.erase_all();
+}
+
+TEST(FlowTable, AgreesWithAMapWhileItGrows) {
+  TableRun run(500'000, 600'000, spread, TableGrowth::ByNeed);
+  for (const std::uint64_t seed : {7U, 8U, 9U}) run.run(300'000, seed, 20);
+  EXPECT_EQ(run.times_grown(), 3); // beyond 24,576, 98,304 and 393,216 entries
+  EXPECT_GT(run.size(), 393'216U);
+  EXPECT_EQ(run.refused(), 0);
+  run.erase_all();
+}
+
+// Where the run at the table's end went on at its begin, it goes on among others in a larger one:
+// by these hashes the first of it would be too far from home. Nobody can choose them; the table
+// stays as it is.
+TEST(FlowTable, StaysAsItIsWhereEntriesWouldNotFitIntoMore) {
+  constexpr std::uint32_t kBuckets = 4096;
+  constexpr std::uint32_t kAtTheEnd = 160;
+  constexpr std::uint32_t kBehind = 10;
+  TableRun run(100'000, 42'000, [](std::uint32_t n) {
+    if (n < kAtTheEnd) return std::uint64_t{kBuckets - 1};
+    if (n < kAtTheEnd + kBehind) return std::uint64_t{kBuckets};
+    return 100 + spread(n) % 3900 + (spread(n) >> 32) % 4 * kBuckets; // with room in four times it
+  }, TableGrowth::ByNeed);
+  run.insert_all();
+  EXPECT_EQ(run.times_grown(), 1); // or tried to
+  EXPECT_GT(run.size(), 35'000U);
+  EXPECT_GT(run.refused(), 0); // there is no room for all: it has not grown
+  run.run(50'000, 10, 50);
   run.erase_all();
 }
 
