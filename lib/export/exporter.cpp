@@ -5,6 +5,8 @@
 
 #include "base/backoff.hpp"
 #include "base/check.hpp"
+#include "base/copy.hpp"
+#include "base/prefetch.hpp"
 
 namespace flowloom {
 
@@ -125,6 +127,24 @@ void Exporter::unlink(std::uint32_t slot) {
 // Where the next byte or gap of a direction stands, if it is the first since the last message.
 void Exporter::begin_at(Slot& slot, unsigned i, StreamOffset offset) {
   if (slot.data[i].bytes == 0 && !slot.has_gaps(i)) slot.data_offset[i] = offset;
+}
+
+// What copy_past_caches() does not write whole, a line at either end, must come from memory.
+void Exporter::on_expected_bytes(std::span<const ExpectedBytes> expected) {
+  for (const ExpectedBytes& e : expected) {
+    if (const Slot* s = find_slot(e.slot)) prefetch_line<PrefetchFor::Write>(s);
+  }
+  for (const ExpectedBytes& e : expected) {
+    const Slot* const s = find_slot(e.slot);
+    if (s == nullptr) continue;
+    const BlockChain& chain = s->data[index_of(e.direction)];
+    const std::uint32_t left = chain.room - chain.bytes;
+    if (left == 0) continue;
+    const std::uint32_t room = ExportMemory::block_bytes(s->last_class[index_of(e.direction)]);
+    const std::uint8_t* const end = chain.last->data() + room;
+    prefetch_line<PrefetchFor::Write>(end - left);
+    if (e.count < left) prefetch_line<PrefetchFor::Write>(end - left + e.count);
+  }
 }
 
 void Exporter::on_data(const EventKey& key, const ConnectionView& view, ConsumerSlot& slot,
@@ -307,6 +327,11 @@ void Exporter::on_conflict(const EventKey& key, const ConnectionView& view, Cons
   s.conflicts.bytes += static_cast<std::uint32_t>(size);
 }
 
+inline void Exporter::copy(std::uint8_t* to, const std::uint8_t* from, std::size_t bytes) const {
+  if (gathers_much()) [[unlikely]] return copy_past_caches(to, from, bytes);
+  std::memcpy(to, from, bytes);
+}
+
 // All blocks of a chain of bytes are full but the last one, so what is free follows from the sums:
 // the block's header, a line of its own, is written when it is done with.
 void Exporter::append(const EventKey& key, const ConnectionView& view, std::uint32_t slot,
@@ -326,7 +351,7 @@ void Exporter::append(const EventKey& key, const ConnectionView& view, std::uint
     begin_at(s, i, offset);
     const auto size = static_cast<std::uint32_t>(std::min<std::size_t>(bytes.size(), left));
     const std::uint32_t used = ExportMemory::block_bytes(s.last_class[i]) - left;
-    std::memcpy(chain.last->data() + used, bytes.data(), size);
+    copy(chain.last->data() + used, bytes.data(), size);
     chain.bytes += size;
     offset += static_cast<StreamOffset>(size);
     bytes = bytes.subspan(size);

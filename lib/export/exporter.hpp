@@ -26,6 +26,9 @@ struct ExporterConfig {
   std::uint16_t worker = 0;
   std::uint32_t max_flows = 1'000'000;
   std::uint64_t memory = std::uint64_t{64} << 20;  ///< for blocks
+  /// As much as is gathered stays in the caches until its next bytes come, or the writer: half of a
+  /// last cache of 32 MiB. What is more is copied past them.
+  std::uint64_t cached = std::uint64_t{16} << 20;
   /// On their way at most; with WhenFull::Shed, the last ones of long connections come on top.
   std::uint32_t messages = 8192;
   WhenFull when_full = WhenFull::Wait;
@@ -61,6 +64,8 @@ class Exporter final : public StreamConsumer {
   Interest on_open(const EventKey&, const ConnectionView&, ConsumerSlot&) override;
   void on_data(const EventKey&, const ConnectionView&, ConsumerSlot&, Direction, StreamOffset,
                ByteView) override;
+  void on_expected_bytes(std::span<const ExpectedBytes> expected) override;
+  [[nodiscard]] bool wants_expected_bytes() const override { return gathers_much(); }
   void on_gap(const EventKey&, const ConnectionView&, ConsumerSlot&, Direction,
               const Gap&) override;
   void on_conflict(const EventKey&, const ConnectionView&, ConsumerSlot&, const Conflict&,
@@ -154,7 +159,9 @@ class Exporter final : public StreamConsumer {
   static OddPart& odd_of(Slot& slot);
   [[nodiscard]] static bool may_go_early(const Slot& slot);
   void post_bytes(const EventKey& key, const ConnectionView& view, ConsumerSlot& slot);
+  [[nodiscard]] bool gathers_much() const { return gathered_ > config_.cached; }
   static void begin_at(Slot& slot, unsigned i, StreamOffset offset);
+  void copy(std::uint8_t* to, const std::uint8_t* from, std::size_t bytes) const;
   void append(const EventKey& key, const ConnectionView& view, std::uint32_t slot, unsigned i,
               StreamOffset offset, ByteView bytes);
   ExportBlock* wait_for_block(const EventKey& key, const ConnectionView& view, std::uint32_t slot,

@@ -6,6 +6,7 @@
 
 #include "base/backoff.hpp"
 #include "base/check.hpp"
+#include "base/copy.hpp"
 
 namespace flowloom {
 
@@ -194,6 +195,7 @@ void Exporter::on_summary(const EventKey& key, const EvictionSummary& summary) {
 }
 
 void Exporter::post(StreamMessage* message) {
+  publish_copies();
   void* item = message;
   // As many messages as ring entries: there is always room.
   FLOWLOOM_CHECK(to_writer_.push(&item, 1) == 1);

@@ -1,6 +1,7 @@
 #include "pipeline/delivery.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 
 #include "pipeline/shard.hpp"
@@ -11,6 +12,18 @@ static_assert(static_cast<int>(HoleCause::CaptureLoss) == static_cast<int>(GapCa
               static_cast<int>(HoleCause::Unknown) == static_cast<int>(GapCause::Unknown));
 
 static_assert(kUrgentPositions == kUrgentOffsetsMax);
+
+void Delivery::expect_bytes(const Burst& burst) {
+  std::array<ExpectedBytes, kBurstMax> expected;
+  std::size_t count = 0;
+  for (std::uint32_t i = 0; i < burst.size; ++i) {
+    const Packet& packet = burst.packets[i];
+    if (packet.verdict != Verdict::Tcp || packet.payload_length == 0) continue;
+    const Connection& c = shard_.connections_[burst.guesses[i]];
+    expected[count++] = {c.consumer_slot, Shard::direction_in(c, packet), packet.payload_length};
+  }
+  consumer_.on_expected_bytes({expected.data(), count});
+}
 
 void Delivery::gap(Direction d, StreamOffset offset, std::int64_t length, HoleCause cause) {
   if (connection_->has_any(connection_flags::kNoEvents)) return;

@@ -1,6 +1,7 @@
 // From the tracker's handler to the consumer: adds identity and the place in the total order.
 #pragma once
 
+#include "net/packet.hpp"
 #include "stream/consumer.hpp"
 #include "tcp/tcp_tracker.hpp"
 
@@ -13,6 +14,11 @@ class Delivery final : public ConnectionView {
  public:
   Delivery(Shard& shard, StreamConsumer& consumer) : shard_(shard), consumer_(consumer) {}
 
+  /// Tells a consumer that copies what it will probably have to.
+  /// Preconditions: the burst's guesses are made.
+  void expect(const Burst& burst) {
+    if (consumer_.wants_expected_bytes()) expect_bytes(burst);
+  }
   /// From now on events are decided by (clock, number).
   void decide(Timestamp clock, std::uint64_t number) { key_ = EventKey{clock, number, 0}; }
   /// From now on events belong to `c`.
@@ -59,6 +65,7 @@ class Delivery final : public ConnectionView {
   void describe_other(std::uint32_t handle, ConnectionRecord& record) const override;
 
  private:
+  void expect_bytes(const Burst& burst);
   void describe(const Connection& c, CloseReason reason, ConnectionRecord& record) const;
   const EventKey& next_key() {
     ++key_.sub;

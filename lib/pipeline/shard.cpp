@@ -116,6 +116,7 @@ std::size_t Shard::reserved_bytes() const {
 }
 
 void Shard::track(Burst& burst) {
+  delivery_.expect(burst);
   verify_checksums(burst);
   for (std::uint32_t i = 0; i < burst.size; ++i) {
     Packet& packet = burst.packets[i];

@@ -3,8 +3,10 @@
 
 #include <compare>
 #include <cstdint>
+#include <span>
 
 #include "base/bytes.hpp"
+#include "net/direction.hpp"
 #include "stream/connection_record.hpp"
 #include "stream/eviction.hpp"
 #include "stream/packet_note.hpp"
@@ -38,6 +40,14 @@ enum class Farewell : std::uint8_t {
 /// A consumer's own word per connection, kept for it by the tracker; 0 at on_open.
 using ConsumerSlot = std::uint32_t;
 
+/// Bytes that will probably be delivered next: guessed from a packet's hash alone, so that the slot
+/// may be another connection's, or one that was given back.
+struct ExpectedBytes {
+  ConsumerSlot slot;
+  Direction direction;
+  std::uint32_t count;
+};
+
 /// Describes connections on request; the tracker builds a record only when somebody asks.
 class ConnectionView {
  public:
@@ -67,6 +77,10 @@ class StreamConsumer {
   }
   virtual void on_data(const EventKey&, const ConnectionView&, ConsumerSlot&, Direction,
                        StreamOffset offset, ByteView bytes) = 0;
+  /// Before a burst, where wants_expected_bytes() just then: a consumer that copies may ask for the
+  /// memory to which.
+  virtual void on_expected_bytes(std::span<const ExpectedBytes>) {}
+  [[nodiscard]] virtual bool wants_expected_bytes() const { return false; }
   virtual void on_gap(const EventKey&, const ConnectionView&, ConsumerSlot&, Direction,
                       const Gap&) {}
   /// An urgent byte that is not in the stream (`--urgent oob`); it stood before `offset`.

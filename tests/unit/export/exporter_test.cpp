@@ -279,6 +279,7 @@ struct Case {
   std::size_t data_max;
   unsigned gaps_in_ten;  ///< events that are gaps
   KeepEvidence evidence = KeepEvidence::No;
+  std::uint64_t cached = 16 << 20;
 };
 
 class ExporterCase : public testing::TestWithParam<Case> {};
@@ -290,6 +291,7 @@ TEST_P(ExporterCase, EveryByteAndGapArrivesInItsPlace) {
   config.memory = c.memory;
   config.messages = 64;
   config.evidence = c.evidence;
+  config.cached = c.cached;
   Exporter exporter(config);
   Receiver receiver;
   std::thread writer([&] { receive_all(exporter, receiver); });
@@ -305,6 +307,10 @@ TEST_P(ExporterCase, EveryByteAndGapArrivesInItsPlace) {
     }
     if (random() % 16 == 0) teller.conflict(connection, d, 1 + random() % c.data_max);
     if (i % 32 == 0) exporter.on_watermark({from_nanoseconds(0), i, 0});
+    if (exporter.wants_expected_bytes()) {
+      const ExpectedBytes guess{static_cast<ConsumerSlot>(random() % (c.connections + 1)), d, 1460};
+      exporter.on_expected_bytes({&guess, 1}); // nothing but speed depends on it
+    }
   }
   teller.close_all();
   writer.join();
@@ -323,6 +329,9 @@ TEST_P(ExporterCase, EveryByteAndGapArrivesInItsPlace) {
 INSTANTIATE_TEST_SUITE_P(
     Memory, ExporterCase,
     testing::Values(Case{"Plenty", 16 << 20, 20, 3000, 1460, 2},
+                    Case{"BeyondTheCaches", 16 << 20, 20, 3000, 1460, 2, KeepEvidence::No,
+                         64 << 10},
+                    Case{"ScarceBeyondTheCaches", 64 << 10, 50, 4000, 1460, 1, KeepEvidence::No, 0},
                     Case{"MostlyGaps", 16 << 20, 3, 6000, 3, 9},
                     Case{"Scarce", 64 << 10, 50, 4000, 1460, 1},
                     Case{"ScarceAndGaps", 16 << 10, 40, 6000, 3, 9},
