@@ -4,7 +4,9 @@
 For each capture, in turns: the run that only counts (--write none), the one that packs
 (--write pack), and the one with a file per direction (the default). CPU time (user and system) of
 the whole process, medians over the rounds. `bound` is the same folder made again by a program that
-does nothing else (flowloom-write-bound). Captures and output lie on tmpfs.
+does nothing else (flowloom-write-bound). Captures and output lie on tmpfs. The host of a virtual
+machine takes free memory away, and who needs it next pays for that: flowloom's runs find what the
+files of the round before left, and the bound takes its own before it is measured.
 
   scripts/compare_writing.py --build BUILDDIR [--rounds 5] [--scale 1] [--markdown PAGE]
 """
