@@ -149,8 +149,7 @@ void print_constants() {
            "pages");
   begin("eviction");
   fmt::print("| constant | value |\n|---|---|\n");
-  constant("EvictionOrder::kSegmentsInOrder", flowloom::EvictionOrder::kSegmentsInOrder,
-           "segments");
+  constant("Shard::kSegmentsInOrder", flowloom::Shard::kSegmentsInOrder, "segments");
   constant("EvictionLog::kInterval", flowloom::EvictionLog::kInterval / 1s, "s");
   constant("Shard::kPressureBegins", flowloom::Shard::kPressureBegins,
            "(all but a part of so many in use)");
@@ -178,11 +177,11 @@ void print_sizing() {
   fmt::print("| `--max-flows` | reserved for tables | touched by as many plain connections |\n"
              "|---|---|---|\n");
   constexpr std::size_t kMebi = std::size_t{1} << 20;
-  constexpr std::size_t kShareOfBucket = 8;
+  constexpr std::size_t kShareOfBucket = 17;
   constexpr std::size_t kShareOfWheel = 20;
-  constexpr std::size_t kShareOfOrder = 16;
+  constexpr std::size_t kShareOfOrder = 8;
   constexpr std::size_t kTouched = sizeof(flowloom::Connection) +
-                                   sizeof(flowloom::ConnectionOrigin) + kShareOfBucket +
+                                   sizeof(flowloom::ConnectionHistory) + kShareOfBucket +
                                    kShareOfWheel + kShareOfOrder;
   for (const std::uint32_t flows : {100'000U, 1'000'000U, 10'000'000U}) {
     flowloom::CountingConsumer consumer;
@@ -199,7 +198,7 @@ void print_sizes() {
   begin("sizes");
   fmt::print("| object | bytes |\n|---|---|\n");
   constant("Connection", sizeof(flowloom::Connection), "");
-  constant("ConnectionOrigin", sizeof(flowloom::ConnectionOrigin), "");
+  constant("ConnectionHistory", sizeof(flowloom::ConnectionHistory), "");
   constant("ConnectionExtra", sizeof(flowloom::ConnectionExtra), "");
   constant("HalfRare", sizeof(flowloom::HalfRare), "");
   constant("LoneSyn", sizeof(flowloom::LoneSyn), "");

@@ -1,6 +1,7 @@
 // A fixed-capacity pool of equal objects named by 32-bit indices.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <cstring>
 
@@ -32,8 +33,11 @@ class SlabPool {
     } else if (fresh_ < objects_.size()) {
       index = fresh_++;
       // It is zero, but where a page's first access is a read the kernel maps a page of zeros,
-      // which the first write then replaces: two page faults instead of one.
-      std::memset(static_cast<void*>(&objects_[index]), 0, sizeof(std::uint32_t));
+      // which the first write then replaces: two page faults instead of one. Both ends, since an
+      // object may lie across two pages.
+      auto* const bytes = reinterpret_cast<std::byte*>(&objects_[index]);
+      std::memset(bytes, 0, sizeof(std::uint32_t));
+      std::memset(bytes + sizeof(T) - sizeof(std::uint32_t), 0, sizeof(std::uint32_t));
     } else {
       return kNoIndex;
     }
@@ -52,6 +56,10 @@ class SlabPool {
   /// What take() will give next, if it gives anything; may lie beyond the last slot.
   [[nodiscard]] std::uint32_t next() const { return free_head_ != kNoIndex ? free_head_ : fresh_; }
 
+  /// Preconditions: `object` is one of its own.
+  [[nodiscard]] std::uint32_t index_of(const T& object) const {
+    return static_cast<std::uint32_t>(&object - objects_.data());
+  }
   T& operator[](std::uint32_t index) { return objects_[index]; }
   const T& operator[](std::uint32_t index) const { return objects_[index]; }
   [[nodiscard]] T* data() const { return objects_.data(); }

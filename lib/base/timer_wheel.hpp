@@ -1,10 +1,10 @@
 // A hashed timer wheel of object indices with lazy re-arming and exact firing order.
 //
 // Per packet nothing touches the wheel: an object's true deadline is asked for when its slot comes
-// round, and an object that lives on is filed again. Objects whose deadline lies in the current
-// tick wait in a list where they come in order, as nearly all do, and else in a small heap: so they
-// fire in the exact order of (deadline, rank), and never later than the packet that passes the
-// deadline: a run decides the same for any burst size.
+// round, and an object that lives on is filed again. Objects whose deadline lies in the tick that
+// is entered are sorted there, and what joins them later out of order waits in a small heap: so
+// they fire in the exact order of (deadline, rank), and never later than the packet that passes
+// the deadline: a run decides the same for any burst size.
 //
 // Beside the slots there are a few queues, each for one constant time-out: what goes in last comes
 // out last, so nothing has to be sorted into place, and who comes next is known early enough to be
@@ -15,6 +15,7 @@
 #include <bit>
 #include <cstdint>
 #include <limits>
+#include <utility>
 
 #include "base/check.hpp"
 #include "base/memory.hpp"
@@ -68,10 +69,11 @@ class TimerWheel {
 
   /// Files object `index`, wherever it was filed before, behind those that wait in a queue for the
   /// same time-out. Its deadline as of now is `deadline`; where that is before the last one's of
-  /// the queue, a slot takes it.
+  /// the queue, a slot takes it. Preconditions: drain() is not under way.
   void enqueue(unsigned queue_number, std::uint32_t index, Timestamp deadline) {
     Node& node = nodes_[index];
     if (node.place == kDue) return;
+    FLOWLOOM_DCHECK(tick_shift_ == kTickShift);
     Queue& queue = queues_[queue_number];
     const std::int64_t tick = std::max(tick_of(deadline), current_ + 1);
     if (queue.full()) drop_stale(queue);
@@ -92,7 +94,7 @@ class TimerWheel {
   /// policy.deadline(index).
   template <class Policy>
   void arm_again(std::uint32_t index, Timestamp deadline, Policy&& policy) {
-    if (!draining_ && tick_of(deadline) > current_) {
+    if (tick_of(deadline) > current_) {
       arm(index, deadline);
       return;
     }
@@ -145,31 +147,17 @@ class TimerWheel {
   }
 
   /// Fires every armed object in order of its true deadline, however far: the end of input.
-  /// Queues are in order; all others are sorted once, so that those to come are known and can be
-  /// fetched ahead. What is armed again meanwhile goes through the heap.
   template <class Policy>
   void drain(Policy&& policy) {
     for (const Queue& queue : queues_) {
-      if (!queue.empty()) advance(last_of_tick(queue.last_tick), policy);
+      if (!queue.empty()) run_to(queue.last_tick, policy);
     }
-    collect_all(policy);
-    draining_ = true;
-    for (;;) {
-      const std::int64_t due = has_due() ? tick_of(next_of_due().deadline) : kNever;
-      const std::int64_t queued = next_queued();
-      if (std::min(due, queued) == kNever) break;
-      if (queued <= due) {
-        current_ = std::max(current_, queued);
-        take_queued(policy);
-      } else {
-        if (2 * kGroup < sorted_size()) policy.prefetch(sorted_[next_ + 2 * kGroup].index);
-        if (kGroup < sorted_size()) policy.expect(sorted_[next_ + kGroup].index);
-        current_ = std::max(current_, due);
-        fire(take_due(), policy);
-      }
-      collect_rearmed(policy);
-    }
-    draining_ = false;
+    run_to(fit_ticks(kFinestShift, policy), policy);
+    // What was armed again meanwhile and lies beyond. It may be armed again and again, and ever
+    // further ahead: the wheel goes on turning.
+    if (fit_ticks(kTickShift, policy) != kNever) run_to(kNever - 1, policy);
+    current_ = (current_ << tick_shift_) >> kTickShift;
+    tick_shift_ = kTickShift;
   }
 
   [[nodiscard]] std::size_t bytes() const {
@@ -213,6 +201,8 @@ class TimerWheel {
   static constexpr std::uint16_t kDue = 0xffff;
   static constexpr std::uint16_t kFirstQueue = kDue - kQueues;
   static_assert(kSlots < kFirstQueue && std::has_single_bit(kSlots));
+  /// Of the ticks of drain(): 1 us, and a deadline of kTimeMax is in a tick before kNever.
+  static constexpr unsigned kFinestShift = 10;
   static constexpr std::int64_t kNever = std::numeric_limits<std::int64_t>::max();
   /// Half of a tick's low half: further ahead it could not be told.
   static constexpr std::int64_t kTicksMax = std::numeric_limits<std::int32_t>::max();
@@ -227,9 +217,8 @@ class TimerWheel {
     return current_ + static_cast<std::int32_t>(node.prev - static_cast<std::uint32_t>(current_));
   }
 
-  static std::int64_t tick_of(Timestamp t) { return to_nanoseconds(t) >> kTickShift; }
-  static Timestamp last_of_tick(std::int64_t tick) {
-    return from_nanoseconds(tick << kTickShift) + (kTick - Duration{1});
+  [[nodiscard]] std::int64_t tick_of(Timestamp t) const {
+    return to_nanoseconds(t) >> tick_shift_;
   }
   [[nodiscard]] std::uint32_t ticks_ahead(std::uint32_t slot) const {
     return (slot - static_cast<std::uint32_t>(current_)) % kSlots;
@@ -246,7 +235,6 @@ class TimerWheel {
     nodes_[first].prev = index;
     nodes_[head].next = index;
     occupied_[slot / 64] |= std::uint64_t{1} << (slot % 64);
-    if (draining_) rearmed_ = true;
   }
   void unlink(std::uint32_t index) {
     Node& node = nodes_[index];
@@ -292,41 +280,81 @@ class TimerWheel {
     const Due now{policy.deadline(due.index), policy.rank(due.index), due.index};
     if (!(now < due)) {
       policy.expire(due.index, now.deadline);
-    } else if (draining_ || tick_of(now.deadline) <= current_) { // it was heard of since
+    } else if (tick_of(now.deadline) <= current_) { // it was heard of since
       push_due(due.index, now.deadline, policy);
     } else {
       arm(due.index, now.deadline);
     }
   }
 
-  /// Takes every armed object out of its slot, and what is due, into sorted_.
+  /// Makes ticks of at least 2^shift ns as long as it takes for all deadlines to lie within one
+  /// turn of the wheel, and files everything anew: nothing is looked at turn after turn, and no
+  /// tick has more objects than need be. Returns the last of these ticks, or kNever where nothing
+  /// is armed. Preconditions: the queues are empty.
   template <class Policy>
-  void collect_all(Policy& policy) {
-    std::uint32_t count = 0;
-    const auto collect = [&](std::uint32_t index) {
-      if (nodes_[index].place != kDue) return; // cancelled, or taken already
-      nodes_[index].place = kUnarmed;
-      sorted_[count++].index = index;
-    };
-    while (next_ != end_) collect(sorted_[next_++].index); // written behind what is read
-    while (heap_size_ > 0) collect(heap_[--heap_size_].index);
-    for (std::uint32_t slot = 0; slot < kSlots; ++slot) {
-      const std::uint32_t head = capacity_ + slot;
-      while (nodes_[head].next != head) {
-        sorted_[count].index = nodes_[head].next;
-        unlink(sorted_[count++].index);
+  std::int64_t fit_ticks(unsigned shift, Policy& policy) {
+    std::uint32_t list = kNoIndex; // linked by `next`
+    Timestamp nearest = kTimeMax;
+    Timestamp furthest = kTimeMin;
+    take_all(policy, [&](std::uint32_t index) {
+      const Timestamp deadline = policy.deadline(index);
+      nearest = std::min(nearest, deadline);
+      furthest = std::max(furthest, deadline);
+      nodes_[index] = Node{list, 0, kUnarmed};
+      list = index;
+    });
+    if (list == kNoIndex) return kNever;
+    const std::uint64_t range = static_cast<std::uint64_t>(to_nanoseconds(furthest)) -
+                                static_cast<std::uint64_t>(to_nanoseconds(nearest));
+    tick_shift_ = std::max(shift, static_cast<unsigned>(std::bit_width(range / (kSlots / 2))));
+    current_ = tick_of(nearest) - 1;
+    file_all(list, policy);
+    return tick_of(furthest);
+  }
+
+  /// Arms what is linked by `next`.
+  template <class Policy>
+  void file_all(std::uint32_t list, Policy& policy) {
+    std::uint32_t ahead = list;
+    for (std::uint32_t n = 0; list != kNoIndex; ++n) {
+      if (ahead != kNoIndex) {
+        policy.prefetch(ahead);
+        ahead = nodes_[ahead].next;
       }
+      if (n < kGroup) continue;
+      const std::uint32_t index = std::exchange(list, nodes_[list].next);
+      arm(index, policy.deadline(index));
     }
-    for (std::uint32_t i = 0; i < count; ++i) {
-      if (i + kGroup < count) policy.prefetch(sorted_[i + kGroup].index);
-      const std::uint32_t index = sorted_[i].index;
-      nodes_[index].place = kDue;
-      sorted_[i] = Due{policy.deadline(index), policy.rank(index), index};
+  }
+
+  /// Fires everything in the ticks up to `last`; nothing where that is kNever.
+  template <class Policy>
+  void run_to(std::int64_t last, Policy& policy) {
+    if (last == kNever) return;
+    std::int64_t latest = current_;
+    do {
+      latest = current_;
+      while (has_due()) {
+        // A tick may have more than the caches hold.
+        if (2 * kGroup < sorted_size()) policy.prefetch(sorted_[next_ + 2 * kGroup].index);
+        if (kGroup < sorted_size()) policy.expect(sorted_[next_ + kGroup].index);
+        fire(take_due(), policy);
+      }
+    } while (enter_next_tick(last, policy));
+    current_ = latest;
+  }
+
+  /// Takes every armed object out of its slot, or out of what is due.
+  template <class Policy, class Take>
+  void take_all(Policy& policy, Take take) {
+    const auto take_due_one = [&](std::uint32_t index) {
+      if (nodes_[index].place == kDue) take(index);  // else cancelled, or taken already
+    };
+    while (next_ != end_) take_due_one(sorted_[next_++].index);
+    while (heap_size_ > 0) take_due_one(heap_[--heap_size_].index);
+    for (std::uint32_t slot = 0; slot < kSlots; ++slot) {
+      take_list(slot, policy, take);
     }
-    std::sort(sorted_.data(), sorted_.data() + count,
-              [](const Due& a, const Due& b) { return b < a; });
-    next_ = 0;
-    end_ = count;
   }
 
   /// Moves to the next occupied tick up to `last`; false when there is none.
@@ -340,15 +368,17 @@ class TimerWheel {
       return false;
     }
     current_ = next;
-    take_slot(policy);
+    next_ = end_ = 0;
+    take_list(static_cast<std::uint32_t>(current_) % kSlots, policy,
+              [&](std::uint32_t index) { refile(index, policy); });
     take_queued(policy);
+    sort_due();
     return true;
   }
 
-  /// Takes the objects out of the slot of the current tick.
-  template <class Policy>
-  void take_slot(Policy& policy) {
-    const std::uint32_t slot = static_cast<std::uint32_t>(current_) % kSlots;
+  /// Empties a slot. `take` is called for unarmed objects; it may arm them, in another slot.
+  template <class Policy, class Take>
+  void take_list(std::uint32_t slot, Policy& policy, Take take) {
     const std::uint32_t head = capacity_ + slot;
     occupied_[slot / 64] &= ~(std::uint64_t{1} << (slot % 64));
     // In groups, so that one object's memory is fetched while others are unlinked: objects that
@@ -361,7 +391,7 @@ class TimerWheel {
         unlink(group[size]);
         policy.prefetch(group[size++]);
       }
-      for (std::uint32_t i = 0; i < size; ++i) refile(group[i], policy);
+      for (std::uint32_t i = 0; i < size; ++i) take(group[i]);
     }
   }
 
@@ -424,15 +454,25 @@ class TimerWheel {
     if (!queue.empty()) queue.head_tick = queued_tick(nodes_[queue.at(queue.head)]);
   }
 
-  /// Preconditions: `index` was taken out of the slot or queue of the current tick.
+  /// Preconditions: `index` was taken out of the slot or queue of the tick that is entered.
   template <class Policy>
   void refile(std::uint32_t index, Policy& policy) {
     const Timestamp deadline = policy.deadline(index);
     if (tick_of(deadline) > current_) {
       arm(index, deadline); // lives on; never this slot again, so the caller's loop ends
-    } else {
-      push_due(index, deadline, policy);
+      return;
     }
+    nodes_[index].place = kDue;
+    policy.expect(index);
+    sorted_[end_++] = Due{deadline, policy.rank(index), index};
+  }
+
+  /// Once for all objects of a tick: most of them came in order.
+  void sort_due() {
+    const auto is_earlier = [](const Due& a, const Due& b) { return b < a; };
+    Due* const first = sorted_.data();
+    if (std::is_sorted(first, first + end_, is_earlier)) return;
+    std::sort(first, first + end_, is_earlier);
   }
 
   /// Ticks from the current one to the next occupied slot; 0 when no slot is occupied.
@@ -451,29 +491,10 @@ class TimerWheel {
     return 0;
   }
 
-  template <class Policy>
-  void collect_rearmed(Policy& policy) {
-    if (!rearmed_) return;
-    rearmed_ = false;
-    for (std::uint32_t word = 0; word < kSlots / 64; ++word) {
-      while (occupied_[word] != 0) {
-        const std::uint32_t slot =
-            word * 64 + static_cast<std::uint32_t>(std::countr_zero(occupied_[word]));
-        occupied_[word] &= occupied_[word] - 1;
-        const std::uint32_t head = capacity_ + slot;
-        while (nodes_[head].next != head) {
-          const std::uint32_t index = nodes_[head].next;
-          unlink(index);
-          push_due(index, policy.deadline(index), policy);
-        }
-      }
-    }
-  }
-
   std::uint32_t capacity_ = 0;
   ReservedArray<Node> nodes_; // objects, then one list head per slot
-  // What is due in the current tick; when draining, everything. Each twice the objects: cancelled
-  // entries stay until their time.
+  // What is due in the current tick. Each twice the objects: cancelled entries stay until their
+  // time.
   ReservedArray<Due> sorted_; // from next_ to end_, in order
   ReservedArray<Due> heap_;   // what did not come in order
   std::uint32_t next_ = 0;
@@ -481,11 +502,10 @@ class TimerWheel {
   std::uint32_t heap_size_ = 0;
   Queue queues_[kQueues];
   std::uint64_t occupied_[kSlots / 64] = {};
+  unsigned tick_shift_ = kTickShift;
   std::int64_t current_ = 0; // the tick that has been entered
   Timestamp next_due_{kTimeMin};
   bool started_ = false;
-  bool draining_ = false;
-  bool rearmed_ = false;
 };
 
 }  // namespace flowloom

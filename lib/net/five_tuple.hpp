@@ -25,7 +25,7 @@ struct Endpoint {
 struct FlowKey {
   IpAddress lower_address;
   IpAddress upper_address;
-  /// Ports and encapsulation, one word: see IpAddress::v4() for why keys are made of words.
+  /// Ports and encapsulation, one word: see IpAddress::of_words() for why keys are made of words.
   std::uint64_t rest;
 
   static constexpr std::uint64_t rest_of(std::uint16_t lower_port, std::uint16_t upper_port,
@@ -107,29 +107,36 @@ inline void hash_ipv6_flow(Packet& packet, const HashSeed& seed) {
 
 }  // namespace five_tuple_detail
 
-/// A FlowKey as five words, which stay in registers: what is only compared need not be stored.
-struct FlowWords {
-  std::uint64_t lower_first;
-  std::uint64_t lower_last;
-  std::uint64_t upper_first;
-  std::uint64_t upper_last;
-  std::uint64_t rest;
+/// A FlowKey as a connection keeps it: of IPv4 all of it in two words, which stay in registers
+/// where they are only compared. IPv6 addresses are kept beside (Ipv6Addresses).
+struct ShortKey {
+  std::uint64_t rest;       ///< FlowKey::rest
+  /// IPv4: the lower one in the low half, as loaded; IPv6: kBeside. Never 0, as nobody sends from
+  /// 0.0.0.0 (see decode()).
+  std::uint64_t addresses;
 
-  [[nodiscard]] bool are_of(const FlowKey& key) const {
-    return ((key.lower_address.first_word() ^ lower_first) |
-            (key.lower_address.last_word() ^ lower_last) |
-            (key.upper_address.first_word() ^ upper_first) |
-            (key.upper_address.last_word() ^ upper_last) | (key.rest ^ rest)) == 0;
+  static constexpr std::uint64_t kBeside = 1;
+  [[nodiscard]] bool is_ipv6() const { return (rest & kIpv6Bit) != 0; }
+  friend bool operator==(const ShortKey& a, const ShortKey& b) {
+    return ((a.rest ^ b.rest) | (a.addresses ^ b.addresses)) == 0;
   }
+
+ private:
+  static constexpr std::uint64_t kIpv6Bit = std::uint64_t{1} << 32;  // see decode()
+};
+
+/// Those of the end points of a FlowKey.
+struct Ipv6Addresses {
+  IpAddress lower;
+  IpAddress upper;
 };
 
 /// The canonical key of a decoded TCP packet.
 /// Preconditions: packet.verdict == Verdict::Tcp, offsets and encapsulation are set; hash_flow()
 /// was called (kFromLower says which end point is the lower one).
-inline FlowWords flow_words_of(const Packet& packet) {
+inline ShortKey short_key_of(const Packet& packet) {
   // Which end point is the lower one follows no pattern: places are computed, not branched to.
   const std::uint32_t from_lower = packet.has(packet_flags::kFromLower) ? 1U : 0U;
-  const std::uint8_t* ip = packet.frame + packet.ip_offset;
   const std::uint32_t swapped_ports =
       load_be32(packet.frame + packet.tcp_offset);  // source above destination
   const std::uint32_t ports =
@@ -137,23 +144,46 @@ inline FlowWords flow_words_of(const Packet& packet) {
   const std::uint64_t rest =
       FlowKey::rest_of(static_cast<std::uint16_t>(ports), static_cast<std::uint16_t>(ports >> 16),
                        packet.encapsulation);
-  if (packet.has(packet_flags::kIpv6)) [[unlikely]] {
-    constexpr std::uint32_t kApart = kIpv6DestinationOffset - kIpv6SourceOffset;
-    const std::uint8_t* lower = ip + kIpv6DestinationOffset - kApart * from_lower;
-    const std::uint8_t* upper = ip + kIpv6SourceOffset + kApart * from_lower;
-    return {load_native<std::uint64_t>(lower), load_native<std::uint64_t>(lower + 8),
-            load_native<std::uint64_t>(upper), load_native<std::uint64_t>(upper + 8), rest};
-  }
-  constexpr std::uint32_t kApart = kIpv4DestinationOffset - kIpv4SourceOffset;
-  return {0, IpAddress::v4_word(ip + kIpv4DestinationOffset - kApart * from_lower), 0,
-          IpAddress::v4_word(ip + kIpv4SourceOffset + kApart * from_lower), rest};
+  if (packet.has(packet_flags::kIpv6)) [[unlikely]] return {rest, ShortKey::kBeside};
+  static_assert(kIpv4DestinationOffset == kIpv4SourceOffset + 4);
+  const auto addresses =
+      load_native<std::uint64_t>(packet.frame + packet.ip_offset + kIpv4SourceOffset);
+  return {rest, std::rotl(addresses, static_cast<int>(32 - 32 * from_lower))};
 }
 
-/// The same as a key.
+/// Preconditions: as short_key_of(), and the packet is IPv6.
+inline Ipv6Addresses ipv6_addresses_of(const Packet& packet) {
+  const std::uint32_t from_lower = packet.has(packet_flags::kFromLower) ? 1U : 0U;
+  const std::uint8_t* ip = packet.frame + packet.ip_offset;
+  constexpr std::uint32_t kApart = kIpv6DestinationOffset - kIpv6SourceOffset;
+  return {IpAddress::v6(ip + kIpv6DestinationOffset - kApart * from_lower),
+          IpAddress::v6(ip + kIpv6SourceOffset + kApart * from_lower)};
+}
+
+inline bool operator==(const Ipv6Addresses& a, const Ipv6Addresses& b) {
+  return ((a.lower.first_word() ^ b.lower.first_word()) |
+          (a.lower.last_word() ^ b.lower.last_word()) |
+          (a.upper.first_word() ^ b.upper.first_word()) |
+          (a.upper.last_word() ^ b.upper.last_word())) == 0;
+}
+
+/// `beside` is read with IPv6 only.
+inline FlowKey flow_key_of(const ShortKey& key, const Ipv6Addresses& beside) {
+  if (key.is_ipv6()) return {beside.lower, beside.upper, key.rest};
+  return {IpAddress::v4_of_word(static_cast<std::uint32_t>(key.addresses)),
+          IpAddress::v4_of_word(static_cast<std::uint32_t>(key.addresses >> 32)), key.rest};
+}
+/// Preconditions: as short_key_of().
 inline FlowKey flow_key_of(const Packet& packet) {
-  const FlowWords words = flow_words_of(packet);
-  return {IpAddress::of_words(words.lower_first, words.lower_last),
-          IpAddress::of_words(words.upper_first, words.upper_last), words.rest};
+  const bool is_ipv6 = packet.has(packet_flags::kIpv6);
+  return flow_key_of(short_key_of(packet), is_ipv6 ? ipv6_addresses_of(packet) : Ipv6Addresses{});
+}
+/// The other way round; its addresses are what is kept beside.
+inline ShortKey short_key_of(const FlowKey& key) {
+  const ShortKey ipv6{key.rest, ShortKey::kBeside};
+  if (ipv6.is_ipv6()) return ipv6;
+  return {key.rest, key.lower_address.last_word() >> 32 |
+                        (key.upper_address.last_word() >> 32 << 32)};
 }
 
 /// Keyed hash of the flow, equal for both directions. Sets flow_hash and kFromLower. Where both

@@ -14,11 +14,6 @@ namespace flowloom {
 struct IpAddress {
   std::array<std::uint8_t, 16> bytes{};
 
-  /// The last eight bytes of an IPv4 address as this machine loads them; the first are 0.
-  static std::uint64_t v4_word(const std::uint8_t* four) {
-    constexpr std::uint64_t kMappedPrefix = 0xffff0000;
-    return kMappedPrefix | std::uint64_t{load_native<std::uint32_t>(four)} << 32;
-  }
   // Stored by words, as it is compared: a word that was stored in pieces cannot be loaded until
   // they have left the store buffer, which cost a sixteenth of a run over short connections.
   static IpAddress of_words(std::uint64_t first, std::uint64_t last) {
@@ -27,7 +22,14 @@ struct IpAddress {
     std::memcpy(a.bytes.data() + 8, &last, sizeof last);
     return a;
   }
-  static IpAddress v4(const std::uint8_t* four) { return of_words(0, v4_word(four)); }
+  /// Of its four bytes as this machine loads them.
+  static IpAddress v4_of_word(std::uint32_t four) {
+    constexpr std::uint64_t kMappedPrefix = 0xffff0000;
+    return of_words(0, kMappedPrefix | std::uint64_t{four} << 32);
+  }
+  static IpAddress v4(const std::uint8_t* four) {
+    return v4_of_word(load_native<std::uint32_t>(four));
+  }
   static IpAddress v6(const std::uint8_t* sixteen) {
     IpAddress a;
     std::memcpy(a.bytes.data(), sixteen, 16);

@@ -63,7 +63,9 @@ void Delivery::conflict(Direction d, const OverlapConflict& x) {
                         ConflictCopies{x.held, x.arrived});
 }
 
-void Delivery::arm(Connection& c, Timestamp deadline) { shard_.wheel_.arm(c.index, deadline); }
+void Delivery::arm(Connection& c, Timestamp deadline) {
+  shard_.wheel_.arm(shard_.place_of(c), deadline);
+}
 
 void Delivery::open() {
   const Interest interest = consumer_.on_open(next_key(), *this, connection_->consumer_slot);
@@ -86,7 +88,8 @@ void Delivery::describe_side(const Connection& c, CloseReason reason, Direction 
   const HalfConnection& h = c.half[index_of(d)];
   const bool upper = c.has_any(connection_flags::kOriginatorIsUpper) ==
                      (d == Direction::OriginatorToResponder);
-  side.endpoint = upper ? c.key.upper() : c.key.lower();
+  const FlowKey key = shard_.key_of(c);
+  side.endpoint = upper ? key.upper() : key.lower();
   side.packets = h.packets();
   side.ip_bytes = h.ip_bytes();
   side.payload_bytes = h.payload_bytes();
@@ -141,16 +144,18 @@ ConnState conn_state_of(const Connection& c) {
 
 }  // namespace
 
+std::uint32_t Delivery::handle() const { return shard_.place_of(*connection_); }
+
 void Delivery::describe_other(std::uint32_t handle, ConnectionRecord& record) const {
   describe(shard_.connections_[handle], CloseReason::Open, record);
 }
 
 void Delivery::describe(const Connection& c, CloseReason reason, ConnectionRecord& record) const {
-  const ConnectionOrigin& origin = shard_.origins_[c.index];
+  const ConnectionHistory& history = shard_.histories_[shard_.place_of(c)];
   record = ConnectionRecord{};
-  record.first_packet = origin.first_packet;
-  record.first_sequence = origin.first_sequence;
-  record.start = origin.start;
+  record.first_packet = c.first_packet;
+  record.first_sequence = c.first_sequence;
+  record.start = c.start;
   record.end = c.last_stamp;
   describe_side(c, reason, Direction::OriginatorToResponder, record.sides[0]);
   describe_side(c, reason, Direction::ResponderToOriginator, record.sides[1]);
@@ -158,20 +163,21 @@ void Delivery::describe(const Connection& c, CloseReason reason, ConnectionRecor
   record.state = conn_state_of(c);
   record.originator =
       c.has_any(connection_flags::kOriginatorIsUpper) ? KeySide::Upper : KeySide::Lower;
-  record.ipv6 = (c.key.encapsulation() & 1) != 0;
+  record.ipv6 = c.key.is_ipv6();
   record.midstream = !c.half[0].has_any(half_flags::kSynSeen) &&
                      !c.half[1].has_any(half_flags::kSynSeen);
   record.established = c.has_any(connection_flags::kEstablished);
-  record.history_length = origin.history_length;
-  std::memcpy(record.history.data(), origin.history, origin.history_length);
+  const auto write = [&](const ConnectionHistory& part) {
+    for (unsigned i = 0; i < part.length(); ++i) {
+      record.history[record.history_length++] = part[i].text();
+    }
+  };
+  write(history);
   const ConnectionExtra* extra = shard_.tracker_.find_extra(c);
   if (extra == nullptr) return;
   record.reuse = extra->reuse;
   record.anomalies = extra->anomalies;
-  const auto more = std::min<std::size_t>(extra->history_length,
-                                          record.history.size() - record.history_length);
-  std::memcpy(record.history.data() + record.history_length, extra->history.data(), more);
-  record.history_length = static_cast<std::uint8_t>(record.history_length + more);
+  for (const ConnectionHistory& more : extra->history) write(more);
   if (extra->encapsulation != 0) {
     record.encapsulation = shard_.encapsulations_[extra->encapsulation - 1];
   }

@@ -58,7 +58,7 @@ class Delivery final : public ConnectionView {
   void watermark(const EventKey& key) { consumer_.on_watermark(key); }
 
   // ConnectionView
-  [[nodiscard]] std::uint32_t handle() const override { return connection_->index; }
+  [[nodiscard]] std::uint32_t handle() const override;
   void describe(ConnectionRecord& record) const override {
     describe(*connection_, reason_, record);
   }

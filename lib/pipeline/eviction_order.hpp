@@ -9,7 +9,6 @@
 #include "base/memory.hpp"
 #include "base/prefetch.hpp"
 #include "base/slab_pool.hpp"
-#include "net/seq_num.hpp"
 
 namespace flowloom {
 
@@ -17,21 +16,17 @@ class EvictionOrder {
  public:
   enum class List : std::uint8_t { Unconfirmed, Closed };
 
-  /// So many segments of one side in order, each where the one before it ended, are a connection
-  /// of which the other side is not seen; fewer may be anybody's.
-  static constexpr std::uint32_t kSegmentsInOrder = 3;
-
   explicit EvictionOrder(std::uint32_t capacity)
       : nodes_(std::size_t{capacity} + kLists), capacity_(capacity) {
     for (std::uint32_t end = capacity; end < capacity + kLists; ++end) {
-      nodes_[end] = {end, end, SeqNum{}, 0};
+      nodes_[end] = {end, end};
     }
   }
 
   /// Preconditions: `index` is in neither list.
   void add(List list, std::uint32_t index) {
     Node& end = nodes_[end_of(list)];
-    nodes_[index] = {end.before, end_of(list), SeqNum{}, 0};
+    nodes_[index] = {end.before, end_of(list)};
     nodes_[end.before].after = index;
     end.before = index;
   }
@@ -45,15 +40,6 @@ class EvictionOrder {
     nodes_[node.before].after = node.after;
     nodes_[node.after].before = node.before;
     node.after = kNoIndex;
-  }
-
-  /// Takes note of a segment from the only side that was heard; whether enough of them came in
-  /// order. Preconditions: `index` is among the unconfirmed.
-  [[nodiscard]] bool follows(std::uint32_t index, SeqNum begin, SeqNum end) {
-    Node& node = nodes_[index];
-    node.in_order = node.in_order > 0 && begin == node.expected ? node.in_order + 1 : 1;
-    node.expected = end;
-    return node.in_order >= kSegmentsInOrder;
   }
 
   /// Who is first, or kNoIndex.
@@ -71,8 +57,6 @@ class EvictionOrder {
   struct Node {
     std::uint32_t before;
     std::uint32_t after;
-    SeqNum expected;         // of an unconfirmed one: where its last segment ended
-    std::uint32_t in_order;  // segments up to there, each beginning where another ended
   };
   [[nodiscard]] std::uint32_t end_of(List list) const {
     return capacity_ + static_cast<std::uint32_t>(list);

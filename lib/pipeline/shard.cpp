@@ -88,12 +88,14 @@ bool is_of_older_use(const Connection& c, const HalfConnection& talker, SeqNum f
 Shard::Shard(const ShardConfig& config, StreamConsumer& consumer)
     : config_(config),
       connections_(config.max_flows),
-      origins_(config.max_flows),
+      histories_(config.max_flows),
+      ipv6_(config.max_flows),
       encapsulations_(config.max_flows),
       syns_(lone_capacity(config)),
       texts_(lone_capacity(config)),
       table_(config.max_flows,
-             KeyOf{connections_.data(), syns_.data(), texts_.data(), config.max_flows},
+             KeyOf{connections_.data(), ipv6_.data(), syns_.data(), texts_.data(),
+                   config.max_flows},
              config.table_growth),
       wheel_(config.max_flows + kLoneTimers, config.max_flows + config.max_flows / kQueueSlack),
       order_(config.max_flows),
@@ -101,7 +103,7 @@ Shard::Shard(const ShardConfig& config, StreamConsumer& consumer)
       memory_{SlabPool<ConnectionExtra>(config.max_flows), SlabPool<HalfRare>(2 * config.max_flows),
               ReorderPool(page_count(config.reorder_bytes)), DeliveredLog{}},
       delivery_(*this, consumer),
-      tracker_(config.tcp, memory_, ledger_.tcp, origins_.data(), connections_.data()),
+      tracker_(config.tcp, memory_, ledger_.tcp, histories_.data(), connections_.data()),
       hold_texts_from_(hold_from(config, kHoldTextsFrom)),
       hold_syns_from_(hold_from(config, kHoldSynsFrom)),
       pressure_begins_(config.max_flows - config.max_flows / kPressureBegins),
@@ -109,10 +111,10 @@ Shard::Shard(const ShardConfig& config, StreamConsumer& consumer)
       pages_for_all_(memory_.pages.capacity() - memory_.pages.capacity() / kPagesForConfirmed) {}
 
 std::size_t Shard::reserved_bytes() const {
-  return connections_.bytes() + origins_.bytes() + encapsulations_.bytes() + syns_.bytes() +
-         texts_.bytes() + table_.bytes() +
-         wheel_.bytes() + order_.bytes() + watch_.bytes() + memory_.extras.bytes() +
-         memory_.rares.bytes() + memory_.pages.bytes() + memory_.delivered.bytes();
+  return connections_.bytes() + histories_.bytes() + ipv6_.bytes() + encapsulations_.bytes() +
+         syns_.bytes() + texts_.bytes() + table_.bytes() + wheel_.bytes() + order_.bytes() +
+         watch_.bytes() + memory_.extras.bytes() + memory_.rares.bytes() + memory_.pages.bytes() +
+         memory_.delivered.bytes();
 }
 
 void Shard::track(Burst& burst) {
@@ -161,12 +163,13 @@ void Shard::prefetch_connections(Burst& burst) const {
     }
     burst.guesses[i] = index;
     prefetch_object<PrefetchFor::Write>(connections_[index]);
+    if (burst.packets[i].has(packet_flags::kIpv6)) [[unlikely]] prefetch_line(&ipv6_[index]);
     // Segments that change the state need more. Which ones do follows no pattern: the others ask
     // for what is at hand.
     constexpr TcpFlags kChangesState = kSyn | kFin | kRst;
     const bool changes = tcp_header_of(burst.packets[i]).flags().has_any(kChangesState);
     const std::uint32_t also = index & (0U - static_cast<std::uint32_t>(changes));
-    prefetch_object<PrefetchFor::Write>(origins_[also]);
+    prefetch_line<PrefetchFor::Write>(&histories_[also]);
     wheel_.prefetch(also);
   }
 }
@@ -182,13 +185,14 @@ std::uint32_t Shard::count_known(Burst& burst) const {
   return known;
 }
 
-// One that ended has no key: zeros, or the pool's link in their first bytes, which no packet has,
-// because IPv4 is mapped and IPv6 sets a bit of the encapsulation. So what has the packet's key is
-// in the table.
+inline bool Shard::has_key(std::uint32_t index, const Packet& packet) const {
+  if (!(short_key_of(packet) == connections_[index].key)) return false;
+  return !packet.has(packet_flags::kIpv6) || ipv6_addresses_of(packet) == ipv6_[index];
+}
+
+// What is free has no addresses (ShortKey), so what has the packet's key is in the table.
 inline Connection* Shard::find(const Packet& packet, std::uint32_t guess) {
-  // The key stays in registers: who needs it in memory makes it again.
-  Connection& guessed = connections_[guess];
-  if (flow_words_of(packet).are_of(guessed.key)) [[likely]] return &guessed;
+  if (has_key(guess, packet)) [[likely]] return &connections_[guess];
   if (table_.lacks(packet.flow_hash)) return nullptr;
   return find_in_table(packet);
 }
@@ -201,7 +205,7 @@ Connection* Shard::find_in_table(const Packet& packet) {
   if (!is_lone(index)) return &connections_[index];
   Connection& opened = open_lone(index);
   // Much of its grace may be over: it ends in time, whoever's packet passes it.
-  wheel_.arm_again(opened.index, deadline_of(opened), ShardTimers{*this});
+  wheel_.arm_again(place_of(opened), deadline_of(opened), ShardTimers{*this});
   return &opened;
 }
 
@@ -245,12 +249,13 @@ void Shard::track_packet(Packet& packet, std::uint32_t guess) {
   if (noted) [[unlikely]] before = counts_of(*c, d);
   tracker_.on_segment(*c, s, d, delivery_);
   if (noted) [[unlikely]] note_packet(*c, packet, before);
-  c->last_clock = s.clock; // until here that of the packet before
+  const bool is_closing = c->has_any(connection_flags::kClosing);
+  if (!is_closing) c->last_clock = s.clock; // until here that of the packet before
   // What may bring the deadline nearer; all else only postpones it, which the wheel finds out.
-  const bool turned = was_closing != c->has_any(connection_flags::kClosing);
+  const bool turned = was_closing != is_closing;
   if (turned || s.flags.has_any(kSyn)) rearm(*c);
   if (!c->has_any(connection_flags::kConfirmed)) {
-    note_unconfirmed(*c, s);
+    note_unconfirmed(*c, s, d);
   } else if (turned) {
     note_turn(*c);
   }
@@ -259,12 +264,11 @@ void Shard::track_packet(Packet& packet, std::uint32_t guess) {
 void Shard::rearm(Connection& c) {
   const Timestamp deadline = deadline_of(c);
   const bool lingers = c.has_any(connection_flags::kClosing) &&
-                       deadline == saturating_add(origins_[c.index].closing_clock,
-                                                  config_.closed_timeout);
+                       deadline == saturating_add(c.last_clock, config_.closed_timeout);
   if (lingers) {
-    wheel_.enqueue(kLingerQueue, c.index, deadline);
+    wheel_.enqueue(kLingerQueue, place_of(c), deadline);
   } else {
-    wheel_.arm(c.index, deadline);
+    wheel_.arm(place_of(c), deadline);
   }
 }
 
@@ -399,10 +403,10 @@ void Shard::flip_roles(Connection& c) {
   if (c.extra != 0) {
     ConnectionExtra& extra = memory_.extras[c.extra - 1];
     std::swap(extra.half[0], extra.half[1]);
+    for (ConnectionHistory& more : extra.history) more.flip();
   }
-  ConnectionOrigin& origin = origins_[c.index];
-  for (std::size_t i = 0; i < origin.history_length; ++i) origin.history[i] ^= kResponderCase;
-  origin.letters_seen = std::rotl(origin.letters_seen, static_cast<int>(kResponderLetters));
+  histories_[place_of(c)].flip();
+  c.letters_seen = std::rotl(c.letters_seen, static_cast<int>(kResponderLetters));
   tracker_.add_letter(c, Direction::OriginatorToResponder, Letter::Flipped);
 }
 
@@ -419,20 +423,6 @@ Direction Shard::first_direction(const Packet& packet, const Segment& s) {
   const bool from_server = tcp.source_port() < kFirstClientPort;
   const bool to_server = tcp.destination_port() < kFirstClientPort;
   return to_server || !from_server ? OriginatorToResponder : ResponderToOriginator;
-}
-
-void Shard::grow_table() {
-  struct Hashes {
-    const Shard& shard;
-    [[nodiscard]] std::uint64_t hash(std::uint32_t index) const {
-      if (shard.is_lone(index)) return shard.lone_hash(index);
-      return hash_of(shard.connections_[index].key, shard.config_.seed);
-    }
-    void prefetch(std::uint32_t index) const {
-      if (!shard.is_lone(index)) prefetch_line(&shard.connections_[index].key);
-    }
-  };
-  table_.grow(Hashes{*this});
 }
 
 Connection* Shard::admit(const Packet& packet, const FlowKey& key, const Segment& s,
@@ -474,14 +464,13 @@ Connection& Shard::begin(std::uint32_t index, const FlowKey& key, const Segment&
                          Direction d) {
   const bool by_originator = d == Direction::OriginatorToResponder;
   Connection& c = connections_[index];
-  c.key = key;
-  c.index = index;
+  c.key = short_key_of(key);
+  if (c.key.is_ipv6()) ipv6_[index] = {key.lower_address, key.upper_address};
   if (by_originator == (sender == KeySide::Upper)) c.set(connection_flags::kOriginatorIsUpper);
-  ConnectionOrigin& origin = origins_[index];
-  origin = ConnectionOrigin{};
-  origin.start = s.stamp;
-  origin.first_packet = s.number;
-  origin.first_sequence = s.seq;
+  histories_[index] = ConnectionHistory{};
+  c.start = s.stamp;
+  c.first_packet = s.number;
+  c.first_sequence = s.seq;
   c.last_clock = s.clock;
   c.last_stamp = s.stamp;
   order_.add(EvictionOrder::List::Unconfirmed, index);
@@ -494,7 +483,7 @@ Connection& Shard::begin(std::uint32_t index, const FlowKey& key, const Segment&
 void Shard::prefetch_next_connection() const {
   const std::uint32_t next = connections_.next();
   prefetch_object<PrefetchFor::Write>(connections_.data()[next]);
-  prefetch_object<PrefetchFor::Write>(origins_.data()[next]);
+  prefetch_line<PrefetchFor::Write>(histories_.data() + next);
   wheel_.prefetch(next);
   order_.prefetch(next);
 }
@@ -508,7 +497,7 @@ bool Shard::embryonic(const Connection& c) const {
 Timestamp Shard::deadline_of(const Connection& c) const {
   Timestamp deadline;
   if (c.has_any(connection_flags::kClosing)) {
-    deadline = saturating_add(origins_[c.index].closing_clock, config_.closed_timeout);
+    deadline = saturating_add(c.last_clock, config_.closed_timeout);
   } else {
     deadline = embryonic(c) ? embryonic_deadline(c.last_clock) : idle_deadline(c.last_clock);
   }
@@ -526,7 +515,7 @@ CloseReason Shard::reason_of(const Connection& c) const {
 void Shard::expire(std::uint32_t index, Timestamp deadline) {
   if (is_lone_timer(index)) [[unlikely]] return expire_lone(index, deadline);
   Connection& c = connections_[index];
-  delivery_.decide(deadline, origins_[index].first_packet);
+  delivery_.decide(deadline, c.first_packet);
   delivery_.about(c);
   if (tracker_.grace_deadline(c) <= deadline) {
     tracker_.on_grace(c, deadline, delivery_);
@@ -551,17 +540,18 @@ void Shard::end(Connection& c, CloseReason reason) {
 
 // Preconditions: the consumer knows that nothing follows.
 void Shard::remove(Connection& c, CloseReason reason) {
-  if (order_.contains(c.index)) order_.remove(c.index);
+  const std::uint32_t index = place_of(c);
+  if (order_.contains(index)) order_.remove(index);
   if (!c.has_any(connection_flags::kConfirmed)) --unconfirmed_;
   ++ledger_.connections_closed[static_cast<std::size_t>(reason)];
-  wheel_.cancel(c.index);
-  table_.erase(hash_of(c.key, config_.seed), c.index);
+  wheel_.cancel(index);
+  table_.erase(hash_in_table(c), index);
   if (const ConnectionExtra* extra = tracker_.find_extra(c)) {
     if (extra->encapsulation != 0) encapsulations_.give_back(extra->encapsulation - 1);
   }
   tracker_.release(c);
-  c.key = FlowKey{};
-  connections_.give_back(c.index);
+  c.key = ShortKey{};
+  connections_.give_back(index);
 }
 
 // What is decided beside the packets has a place at the borders of ticks: just before them.

@@ -45,6 +45,9 @@ class Shard {
   static constexpr std::uint32_t kQueueSlack = 4;
   /// Of the pages that may be in use, unconfirmed connections get no more beyond this.
   static constexpr std::uint32_t kPagesForConfirmed = 8;
+  /// So many segments of one side in order, each where the one before it ended, are a connection
+  /// of which the other side is not seen; fewer may be anybody's.
+  static constexpr std::uint32_t kSegmentsInOrder = 3;
 
   Shard(const ShardConfig& config, StreamConsumer& consumer);
   Shard(const Shard&) = delete;
@@ -104,11 +107,12 @@ class Shard {
   /// LoneTexts those behind these.
   struct KeyOf {
     const Connection* connections = nullptr;
+    const Ipv6Addresses* ipv6 = nullptr;  // parallel to the connections
     const LoneSyn* syns = nullptr;
     const LoneText* texts = nullptr;
     std::uint32_t each = 0;
     FlowKey operator()(std::uint32_t index) const {
-      if (index < each) return connections[index].key;
+      if (index < each) return flow_key_of(connections[index].key, ipv6[index]);
       return index < 2 * each ? syns[index - each].key() : texts[index - 2 * each].key();
     }
   };
@@ -196,7 +200,8 @@ class Shard {
   }
   void grow_table();
   void prefetch_next_connection() const;
-  void note_unconfirmed(Connection& c, const Segment& s);
+  void note_unconfirmed(Connection& c, const Segment& s, Direction d);
+  static bool follows(Connection& c, const Segment& s, Direction d);
   void note_turn(Connection& c);
   /// When and as which packet one of either form began: a total order.
   struct Birth {
@@ -208,7 +213,7 @@ class Shard {
   };
   [[nodiscard]] Birth birth_of(std::uint32_t index) const {
     if (is_lone(index)) return {lone_at(index).clock(), lone_at(index).number()};
-    return {origins_[index].start, origins_[index].first_packet};
+    return {connections_[index].start, connections_[index].first_packet};
   }
   /// Of two, or the one that there is.
   [[nodiscard]] std::uint32_t older(std::uint32_t a, std::uint32_t b) const {
@@ -230,6 +235,17 @@ class Shard {
   void watch(Connection& c, const Packet& packet, const Segment& s);
   void judge_contacts(Timestamp clock);
   void report_probe(Connection& c);
+  [[nodiscard]] std::uint32_t place_of(const Connection& c) const {
+    return connections_.index_of(c);
+  }
+  [[nodiscard]] FlowKey key_of(const Connection& c) const {
+    return flow_key_of(c.key, ipv6_[place_of(c)]);
+  }
+  /// What its packets have as flow_hash.
+  [[nodiscard]] std::uint64_t hash_in_table(const Connection& c) const {
+    return hash_of(key_of(c), config_.seed);
+  }
+  [[nodiscard]] bool has_key(std::uint32_t index, const Packet& packet) const;
   void rearm(Connection& c);
   void expire(std::uint32_t index, Timestamp deadline);
   void end(Connection& c, CloseReason reason);
@@ -249,7 +265,9 @@ class Shard {
 
   const ShardConfig config_;
   SlabPool<Connection> connections_;
-  ReservedArray<ConnectionOrigin> origins_;
+  // Parallel to the connections.
+  ReservedArray<ConnectionHistory> histories_;
+  ReservedArray<Ipv6Addresses> ipv6_;  // untouched where there is IPv4 only
   SlabPool<EncapsulationList> encapsulations_;
   // Without HoldFirst: no room.
   LoneQueue<LoneSyn> syns_;

@@ -16,6 +16,7 @@ constexpr std::uint32_t kEvictionSample = 32;
 /// How far ahead of their turn victims are fetched from memory: first the connection, then what
 /// it names.
 constexpr std::uint32_t kConnectionAhead = 6;
+constexpr std::uint32_t kAddressesAhead = 5;
 constexpr std::uint32_t kNamedAhead = 4;
 constexpr std::uint32_t kPagesAhead = 2;
 /// How many pages in use are looked at to find one of an unconfirmed connection.
@@ -38,8 +39,8 @@ UnconfirmedKind kind_of(const Connection& c) {
   return (flags & kSynSeen) != 0 ? UnconfirmedKind::Syn : UnconfirmedKind::Ack;
 }
 
-void add_to(EvictionSummary& summary, const Connection& c, Timestamp start) {
-  summary.start = std::min(summary.start, start);
+void add_to(EvictionSummary& summary, const Connection& c, const FlowKey& key) {
+  summary.start = std::min(summary.start, c.start);
   summary.end = std::max(summary.end, c.last_stamp);
   ++summary.connections[static_cast<std::size_t>(kind_of(c))];
   for (const HalfConnection& h : c.half) {
@@ -49,9 +50,9 @@ void add_to(EvictionSummary& summary, const Connection& c, Timestamp start) {
   }
   const bool upper = c.has_any(connection_flags::kOriginatorIsUpper) == (c.half[0].packets() > 0);
   if (upper) {
-    add_addresses(summary, c.key.upper_address, c.key.lower_address);
+    add_addresses(summary, key.upper_address, key.lower_address);
   } else {
-    add_addresses(summary, c.key.lower_address, c.key.upper_address);
+    add_addresses(summary, key.lower_address, key.upper_address);
   }
 }
 
@@ -63,24 +64,50 @@ std::uint64_t delivered_bytes(const HalfConnection& h, const HalfExtra* extra) {
 
 }  // namespace
 
+void Shard::grow_table() {
+  struct Hashes {
+    const Shard& shard;
+    [[nodiscard]] std::uint64_t hash(std::uint32_t index) const {
+      if (shard.is_lone(index)) return shard.lone_hash(index);
+      return shard.hash_in_table(shard.connections_[index]);
+    }
+    void prefetch(std::uint32_t index) const {
+      if (!shard.is_lone(index)) prefetch_line(&shard.connections_[index].key);
+    }
+  };
+  table_.grow(Hashes{*this});
+}
+
 // Preconditions: `c` is not confirmed, and was told of the segment.
-void Shard::note_unconfirmed(Connection& c, const Segment& s) {
+void Shard::note_unconfirmed(Connection& c, const Segment& s, Direction d) {
   const bool both = c.half[0].packets() > 0 && c.half[1].packets() > 0;
-  if (!both && !order_.follows(c.index, s.seq, s.seq + s.seq_len())) return;
+  if (!both && !follows(c, s, d)) return;
   c.set(connection_flags::kConfirmed);
   --unconfirmed_;
-  order_.remove(c.index);
+  order_.remove(place_of(c));
   note_turn(c);
+}
+
+// Takes note of a segment from the only side that was heard; whether enough of them came in order.
+bool Shard::follows(Connection& c, const Segment& s, Direction d) {
+  static_assert(kSegmentsInOrder == 3, "two that followed, of which one is remembered");
+  HalfConnection& talker = c.half[index_of(d)];
+  const bool in_order = talker.packets() > 1 && s.seq == c.last_end;
+  const bool enough = in_order && talker.has_any(half_flags::kFollowed);
+  talker.assign(half_flags::kFollowed, in_order);
+  c.last_end = s.seq + s.seq_len();
+  return enough;
 }
 
 // It may have closed, or a RST was taken back. Preconditions: `c` is confirmed.
 void Shard::note_turn(Connection& c) {
   const bool closing = c.has_any(connection_flags::kClosing);
-  if (closing == order_.contains(c.index)) return;
+  const std::uint32_t index = place_of(c);
+  if (closing == order_.contains(index)) return;
   if (closing) {
-    order_.add(EvictionOrder::List::Closed, c.index);
+    order_.add(EvictionOrder::List::Closed, index);
   } else {
-    order_.remove(c.index);
+    order_.remove(index);
   }
 }
 
@@ -109,7 +136,7 @@ bool Shard::give_up(Connection& c) {
   }
   ledger_.tcp.fates[static_cast<std::size_t>(Fate::Delivered)] -= bytes;
   ledger_.tcp.fate(Fate::CutEviction, bytes + held);
-  add_to(evictions_.at(delivery_.clock()), c, origins_[c.index].start);
+  add_to(evictions_.at(delivery_.clock()), c, key_of(c));
   remove(c, CloseReason::Evicted);
   return true;
 }
@@ -181,12 +208,12 @@ void Shard::prefetch_victims() {
       }
     }
     if (ahead == kNamedAhead) {
-      table_.prefetch(hash_of(c.key, config_.seed));
+      table_.prefetch(hash_in_table(c));
       if (c.extra != 0) prefetch_object<PrefetchFor::Write>(memory_.extras[c.extra - 1]);
     }
+    if (ahead == kAddressesAhead && c.key.is_ipv6()) prefetch_line(&ipv6_[index]);
     if (ahead == kConnectionAhead) {
       prefetch_object<PrefetchFor::Write>(c);
-      prefetch_object<PrefetchFor::Write>(origins_[index]);
       wheel_.prefetch(index);
       return;
     }
@@ -237,7 +264,8 @@ void Shard::hurry(Timestamp clock) {
   for (; left > 0; --left) {
     const std::uint32_t closed = order_.first(EvictionOrder::List::Closed);
     if (closed == kNoIndex) break;
-    if (saturating_add(origins_[closed].closing_clock, kHurriedClosedTimeout) > before) break;
+    const Timestamp since = connections_[closed].last_clock;
+    if (saturating_add(since, kHurriedClosedTimeout) > before) break;
     ++ledger_.hurried;
     end(connections_[closed], reason_of(connections_[closed]));
   }

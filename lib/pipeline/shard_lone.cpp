@@ -99,7 +99,7 @@ Connection& Shard::open_lone(std::uint32_t index) {
   delivery_.about(c);
   delivery_.open();
   tracker_.on_lone_segment(c, s, d, delivery_);
-  note_unconfirmed(c, s);
+  note_unconfirmed(c, s, d);
   const Timestamp grace = tracker_.grace_deadline(c);
   if (grace <= delivery_.clock()) tracker_.on_grace(c, grace, delivery_);
   return c;

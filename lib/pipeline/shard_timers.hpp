@@ -25,12 +25,11 @@ struct ShardTimers {
     if (shard.is_lone_timer(index)) [[unlikely]]
       return prefetch_object(shard.lone_at(shard.first_lone(index)));
     prefetch_object<PrefetchFor::Write>(shard.connections_[index]);
-    prefetch_object(shard.origins_[index]);
   }
   void expect(std::uint32_t index) const {
     if (shard.is_lone_timer(index)) [[unlikely]] return; // its queue looks ahead itself
     const Connection& c = shard.connections_[index];
-    shard.table_.prefetch(hash_of(c.key, shard.config_.seed));
+    shard.table_.prefetch(shard.hash_in_table(c));
     if (c.extra != 0) prefetch_object<PrefetchFor::Write>(shard.memory_.extras[c.extra - 1]);
   }
   void expire(std::uint32_t index, Timestamp deadline) const { shard.expire(index, deadline); }

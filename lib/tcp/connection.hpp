@@ -1,9 +1,10 @@
-// The variables of one connection. Hot: two and a half cache lines that every packet touches.
-// Origin: what is written once and read at the end. Extra: what only odd connections need, and
-// rare: what few directions of those do; both are taken from pools on first use.
+// The variables of one connection: three cache lines. History: its letters, written by few packets.
+// Extra: what only odd connections need, and rare: what few directions of those do; both are taken
+// from pools on first use.
 #pragma once
 
 #include <array>
+#include <bit>
 #include <cstdint>
 #include <string_view>
 
@@ -47,6 +48,7 @@ enum Bits : unsigned {
   kEdgeGuessed = 1U << 20, ///< snd_edge was computed without knowing the window scale
   kUrgent = 1U << 21,     ///< bytes leave, or will leave, the stream as urgent
   kOriginNamed = 1U << 22, ///< rcv_nxt is, or was, what the third step of the handshake named
+  kFollowed = 1U << 23,    ///< of an unconfirmed connection: its last segment followed another
 };
 }  // namespace half_flags
 
@@ -147,18 +149,23 @@ constexpr unsigned reset_flag(Direction d) {
                                                : connection_flags::kResetByResponder;
 }
 
-/// Per connection and touched by each of its packets. half[0] is what the originator sends.
+/// Per connection and touched by each of its packets. half[0] is what the originator sends. Its
+/// index in its pool names it in timers, pages and everything that is parallel to the pool.
 struct alignas(64) Connection {
-  FlowKey key;
-  Timestamp last_clock;
+  ShortKey key;                 ///< its first bytes are the pool's where it is free
+  Timestamp last_clock;         ///< of its last packet; with kClosing, of when it began to linger
   Timestamp last_stamp;
+  Timestamp start;              ///< of its first packet, and so the next two
+  std::uint64_t first_packet;
+  SeqNum first_sequence;
+  std::uint32_t letters_seen;   ///< letter_bit(); the originator's in the low half
   std::uint32_t consumer_slot;
   std::uint32_t extra;          ///< index of its ConnectionExtra plus one; 0 = none
   HalfConnection half[2];
   DeliveredLog::Head delivered[2];  ///< what was delivered last; parallel to half
   std::uint16_t flags;          ///< connection_flags
   std::uint16_t waiting_letters; ///< D and A that are not in the history yet
-  std::uint32_t index;          ///< its own: names it in timers and pages
+  SeqNum last_end;              ///< of an unconfirmed one: where its last segment ended
 
   [[nodiscard]] bool has_any(unsigned bits) const { return (flags & bits) != 0; }
   [[nodiscard]] bool has_all(unsigned bits) const { return (flags & bits) == bits; }
@@ -173,18 +180,16 @@ enum class Letter : std::uint8_t {
   MultiFlag, Inconsistent
 };
 inline constexpr std::string_view kHistoryLetters = "SHADFRCGTW^QI";
-/// A letter is lower case where the responder sent the segment.
-inline constexpr char kResponderCase = 0x20;
 inline constexpr unsigned kResponderLetters = 16;
 static_assert(kHistoryLetters.size() <= kResponderLetters);
 
-/// The letter's bit in ConnectionOrigin::letters_seen. That roles were flipped is nobody's.
+/// The letter's bit in Connection::letters_seen. That roles were flipped is nobody's.
 constexpr std::uint32_t letter_bit(Direction d, Letter letter) {
   const bool responder = d == Direction::ResponderToOriginator && letter != Letter::Flipped;
   return 1U << (static_cast<unsigned>(letter) + (responder ? kResponderLetters : 0U));
 }
 
-/// The letters A and D of both sides are due with plain segments, for which the origin's line is
+/// The letters A and D of both sides are due with plain segments, for which the history's line is
 /// not at hand: they wait in the connection, in their order, until another letter is written.
 /// Two bits a letter below a marker bit; 0: none waits.
 namespace waiting_letters {
@@ -193,19 +198,65 @@ inline constexpr unsigned kIsData = 1;
 inline constexpr unsigned kFromResponder = 2;
 }  // namespace waiting_letters
 
-/// Written at the first packet and at the closing, read when a record is made.
-struct ConnectionOrigin {
-  static constexpr std::size_t kLetters = 14;
-  Timestamp start;
-  std::uint64_t first_packet;
-  Timestamp closing_clock;     ///< when it began to linger, with kClosing
-  SeqNum first_sequence;
-  std::uint32_t letters_seen;  ///< letter_bit(); the originator's in the low half
-  std::uint8_t first_flags;    ///< of its first packet, with kWatched
-  std::uint8_t history_length;
-  char history[kLetters];
+/// Letters of a history in one word, with the flags of the first packet (with kWatched). Written by
+/// packets that open and close a connection, read when a record is made. An array of them is
+/// parallel to the connections.
+class ConnectionHistory {
+ public:
+  static constexpr unsigned kLetters = 10;
+  /// A letter of one side, in five bits.
+  struct Entry {
+    Letter letter;
+    bool from_responder;
+    /// In lower case where the responder sent the segment. That roles were flipped is nobody's.
+    [[nodiscard]] char text() const {
+      constexpr char kLowerCase = 0x20;
+      const char upper = kHistoryLetters[static_cast<std::size_t>(letter)];
+      return from_responder && letter != Letter::Flipped ? static_cast<char>(upper | kLowerCase)
+                                                         : upper;
+    }
+  };
+
+  [[nodiscard]] unsigned length() const { return field(kLengthAt, kLengthBits); }
+  /// Preconditions: length() < kLetters; i < length().
+  void add(Entry entry) {
+    const auto code = static_cast<std::uint64_t>(entry.letter) |
+                      std::uint64_t{entry.from_responder} << (kEntryBits - 1);
+    word_ |= code << (kEntryBits * length());
+    word_ += std::uint64_t{1} << kLengthAt;
+  }
+  [[nodiscard]] Entry operator[](unsigned i) const {
+    return {static_cast<Letter>(field(kEntryBits * i, kEntryBits - 1)),
+            field(kEntryBits * i + kEntryBits - 1, 1) != 0};
+  }
+  /// What the responder sent the originator sent, and the other way round.
+  void flip() {
+    constexpr std::uint64_t kResponders = 0x2'1084'2108'4210;  // of each entry the highest bit
+    static_assert(std::popcount(kResponders) == kLetters);
+    word_ ^= kResponders & ((std::uint64_t{1} << (kEntryBits * length())) - 1);
+  }
+  [[nodiscard]] std::uint8_t first_flags() const {
+    return static_cast<std::uint8_t>(field(kFlagsAt, 8));
+  }
+  /// Preconditions: not called before.
+  void set_first_flags(std::uint8_t flags) { word_ |= std::uint64_t{flags} << kFlagsAt; }
+
+ private:
+  static constexpr unsigned kEntryBits = 5;
+  static constexpr unsigned kLengthAt = kEntryBits * kLetters;
+  static constexpr unsigned kLengthBits = 4;
+  static constexpr unsigned kFlagsAt = 56;
+  static_assert(kHistoryLetters.size() <= 1U << (kEntryBits - 1));
+  static_assert(kLengthAt + kLengthBits <= kFlagsAt);
+  // What its own has no room for goes into the two of ConnectionExtra.
+  static_assert(2 * kHistoryLetters.size() <= 3 * kLetters);
+
+  [[nodiscard]] unsigned field(unsigned at, unsigned bits) const {
+    return static_cast<unsigned>(word_ >> at) & ((1U << bits) - 1);
+  }
+  std::uint64_t word_;
 };
-static_assert(sizeof(ConnectionOrigin) == 48);
+static_assert(sizeof(ConnectionHistory) == 8);
 
 /// A range of positions that was announced as a gap.
 struct OffsetRange {
@@ -286,8 +337,7 @@ struct alignas(64) ConnectionExtra {
   std::uint64_t last_packet;    ///< with kTimed: its latest
   std::uint32_t reuse;          ///< how often the tuple had been used before
   std::uint32_t encapsulation;  ///< index of its EncapsulationList plus one; 0 = none
-  std::uint8_t history_length;  ///< letters beyond ConnectionOrigin::kLetters
-  std::array<char, 27> history;
+  std::array<ConnectionHistory, 2> history;  ///< what its own has no room for
 };
 static_assert(sizeof(ConnectionExtra) == 512, "eight cache lines");
 

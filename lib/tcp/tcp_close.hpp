@@ -55,7 +55,7 @@ void TcpTracker<Handler>::begin_closing(Connection& c, Closing how, Timestamp cl
   if (c.has_any(connection_flags::kClosing)) return;
   c.set(connection_flags::kClosing);
   if (how == Closing::Rst) c.set(connection_flags::kClosedByReset);
-  origins_[c.index].closing_clock = clock;
+  c.last_clock = clock;
 }
 
 // The FIN is remembered as a sequence number and takes effect when the delivery point reaches it,

@@ -140,7 +140,7 @@ void TcpTracker<Handler>::hold_doubtful(Connection& c, Direction d, StreamOffset
   const InsertResult r = rare->doubtful.insert(
       memory_.pages, begin, bytes,
       {.policy = OverlapPolicy::First,
-       .owner = c.index * 2 + side_of(c, d),
+       .owner = owner_of(c, d),
        .page_limit = settings_.pages_per_direction});
   counters_.fate(cause, bytes.size() - r.fresh);
   if (rare->doubtful.empty()) return;

@@ -161,7 +161,7 @@ void TcpTracker<Handler>::hold(Connection& c, Direction d, StreamOffset begin, B
   const InsertResult r = extra->queue.insert(
       memory_.pages, begin, bytes,
       {.policy = settings_.overlap,
-       .owner = c.index * 2 + side_of(c, d),
+       .owner = owner_of(c, d),
        .page_limit = settings_.pages_per_direction,
        .observer = &teller});
   if (!extra->queue.empty()) h.set(half_flags::kQueued);
@@ -259,7 +259,7 @@ void TcpTracker<Handler>::deliver_piece(Connection& c, Direction d, ByteView byt
     const ByteView delivered = bytes.first(static_cast<std::size_t>(room));
     out.data(d, stream_position(c, d, at), delivered);
     if (!c.has_any(connection_flags::kFinishing)) {
-      memory_.delivered.add_piece(c.delivered[index_of(d)], log_owner(c, d), at, delivered);
+      memory_.delivered.add_piece(c.delivered[index_of(d)], owner_of(c, d), at, delivered);
     }
   }
   if (room < size) {

@@ -36,7 +36,7 @@ std::uint64_t TcpTracker<Handler>::compare_repeated(Connection& c, Direction d,
   ConflictTeller teller(*this, c, d, out);
   const std::uint64_t differing = memory_.delivered.compare(
       {.head = c.delivered[index_of(d)],
-       .owner = log_owner(c, d),
+       .owner = owner_of(c, d),
        .begin = begin,
        .base = extra == nullptr ? 0 : extra->queue.base(),
        .bytes = bytes},

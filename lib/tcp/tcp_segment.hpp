@@ -33,19 +33,14 @@ void TcpTracker<Handler>::count(Connection& c, Anomaly a) {
 // Zeek's history: upper case for the originator, each letter once.
 template <class Handler>
 void TcpTracker<Handler>::write_letter(Connection& c, Direction d, Letter letter) {
-  ConnectionOrigin& origin = origins_[c.index];
-  origin.letters_seen |= letter_bit(d, letter);
-  char character = kHistoryLetters[static_cast<std::size_t>(letter)];
-  if (d == Direction::ResponderToOriginator && letter != Letter::Flipped) {
-    character |= kResponderCase;
-  }
-  if (origin.history_length < ConnectionOrigin::kLetters) {
-    origin.history[origin.history_length++] = character;
-    return;
-  }
+  ConnectionHistory& history = histories_[place_of(c)];
+  c.letters_seen |= letter_bit(d, letter);
+  const ConnectionHistory::Entry entry{letter, d == Direction::ResponderToOriginator};
+  if (history.length() < ConnectionHistory::kLetters) return history.add(entry);
   ConnectionExtra* extra = extra_of(c);
-  if (extra == nullptr || extra->history_length == extra->history.size()) return;
-  extra->history[extra->history_length++] = character;
+  if (extra == nullptr) return;
+  const bool first_is_full = extra->history[0].length() == ConnectionHistory::kLetters;
+  extra->history[first_is_full ? 1 : 0].add(entry); // for all letters there is room
 }
 
 template <class Handler>

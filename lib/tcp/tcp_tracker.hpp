@@ -95,8 +95,8 @@ template <class Handler>
 class TcpTracker {
  public:
   TcpTracker(const TcpSettings& settings, TcpMemory& memory, TcpCounters& counters,
-             ConnectionOrigin* origins, Connection* connections)
-      : settings_(settings), memory_(memory), counters_(counters), origins_(origins),
+             ConnectionHistory* histories, Connection* connections)
+      : settings_(settings), memory_(memory), counters_(counters), histories_(histories),
         connections_(connections) {}
 
   /// Without those of tcp_usual.hpp the result is the same; for tests.
@@ -120,7 +120,7 @@ class TcpTracker {
         talker.offset += s.length;
         counters_.fate(Fate::Delivered, s.length);
         out.data(d, at, s.payload);
-        memory_.delivered.add(c.delivered[index_of(d)], log_owner(c, d), s.number, at, s.payload);
+        memory_.delivered.add(c.delivered[index_of(d)], owner_of(c, d), s.number, at, s.payload);
       }
       return;
     }
@@ -148,7 +148,7 @@ class TcpTracker {
   /// Any letter but A and D.
   void add_letter(Connection& c, Direction d, Letter letter) {
     const std::uint32_t bit = letter_bit(d, letter);
-    if ((origins_[c.index].letters_seen & bit) != 0) return;
+    if ((c.letters_seen & bit) != 0) return;
     write_waiting_letters(c);
     write_letter(c, d, letter);
   }
@@ -425,9 +425,13 @@ class TcpTracker {
   static unsigned side_of(const Connection& c, Direction d) {
     return index_of(d) ^ (c.has_any(connection_flags::kOriginatorIsUpper) ? 1U : 0U);
   }
-  /// Names a direction in the log of what was delivered.
-  static std::uint32_t log_owner(const Connection& c, Direction d) {
-    return c.index * 2 + side_of(c, d);
+  /// Names a direction in pages and in the log of what was delivered.
+  [[nodiscard]] std::uint32_t owner_of(const Connection& c, Direction d) const {
+    return place_of(c) * 2 + side_of(c, d);
+  }
+  /// Its index in its pool.
+  [[nodiscard]] std::uint32_t place_of(const Connection& c) const {
+    return static_cast<std::uint32_t>(&c - connections_);
   }
   /// Passes conflicts on to the handler.
   struct ConflictTeller final : ConflictObserver {
@@ -462,7 +466,7 @@ class TcpTracker {
   const TcpSettings settings_;
   TcpMemory& memory_;
   TcpCounters& counters_;
-  ConnectionOrigin* origins_;
+  ConnectionHistory* histories_;  // parallel to connections_
   Connection* connections_;
   std::uint64_t random_ = 0x2545f4914f6cdd1d;
 };

@@ -4,6 +4,7 @@
 // no order.
 #include <benchmark/benchmark.h>
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <utility>
@@ -20,9 +21,14 @@ constexpr std::size_t kQueries = 1 << 16;
 constexpr std::size_t kBurst = 32;
 constexpr std::size_t kBucketBytes = 64;
 
+/// As large as a connection.
+struct alignas(Connection) Object {
+  FlowKey key;
+  std::byte rest[sizeof(Connection) - sizeof(FlowKey)];
+};
 struct KeyOf {
-  const Connection* connections = nullptr;
-  const FlowKey& operator()(std::uint32_t index) const { return connections[index].key; }
+  const Object* objects = nullptr;
+  const FlowKey& operator()(std::uint32_t index) const { return objects[index].key; }
 };
 using Table = FlowTable<KeyOf>;
 
@@ -74,7 +80,7 @@ class Population {
   static std::size_t slots_of(std::uint32_t capacity) {
     return Table(capacity, KeyOf{}).bytes() / kBucketBytes * Table::kSlotsPerBucket;
   }
-  ReservedArray<Connection> objects_;
+  ReservedArray<Object> objects_;
   Table table_;
   HashSeed seed_;
   std::uint32_t size_ = 0;
@@ -133,7 +139,7 @@ BENCHMARK(bm_find)
 /// Connections that come and go: the oldest leaves for each that comes.
 void bm_insert_erase(benchmark::State& state) {
   constexpr std::uint32_t kLive = 100'000;
-  ReservedArray<Connection> objects(kLive);
+  ReservedArray<Object> objects(kLive);
   Table table(kLive, KeyOf{objects.data()});
   const HashSeed seed;
   std::vector<std::uint64_t> hashes(kLive);

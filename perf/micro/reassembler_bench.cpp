@@ -88,12 +88,12 @@ class Conversation {
   static constexpr SeqNum kFirst{1000};
   std::vector<std::uint8_t> content_;
   ReservedArray<Connection> connections_{1};
-  ReservedArray<ConnectionOrigin> origins_{1};
+  ReservedArray<ConnectionHistory> histories_{1};
   TcpMemory memory_{SlabPool<ConnectionExtra>(1), SlabPool<HalfRare>(2), ReorderPool(4096),
                     DeliveredLog{}};
   TcpCounters counters_;
   CountingHandler handler_;
-  TcpTracker<CountingHandler> tracker_{TcpSettings{}, memory_, counters_, origins_.data(),
+  TcpTracker<CountingHandler> tracker_{TcpSettings{}, memory_, counters_, histories_.data(),
                                        connections_.data()};
   Connection* connection_;
   Timestamp clock_ = from_nanoseconds(1'000'000'000);

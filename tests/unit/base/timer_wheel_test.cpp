@@ -213,6 +213,47 @@ TEST(TimerWheel, StartsAtAnyTime) {
   }
 }
 
+/// Delays that are all short, all the same, or as different as can be.
+Duration delay_within(unsigned kind, std::mt19937_64& random) {
+  switch (kind) {
+    case 0: return TimerWheel::kShortestTimeout;
+    case 1: return TimerWheel::kShortestTimeout + Duration{random() % 1000};
+    case 2: return std::chrono::seconds{1 + static_cast<int>(random() % 300)};
+    default: {
+      const std::uint64_t up_to = ~std::uint64_t{0} >> (1 + random() % 40);
+      return TimerWheel::kShortestTimeout + Duration{random() & (up_to / 2)};
+    }
+  }
+}
+
+// The end of input fits its ticks to what is armed; the wheel goes on from there.
+TEST(TimerWheel, DrainsAnyRange) {
+  for (std::uint64_t seed = 0; seed < 40; ++seed) {
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    std::mt19937_64 random(seed);
+    Subject wheel;
+    Model model;
+    Timestamp now = from_nanoseconds(1'700'000'000'000'000'000);
+    for (unsigned round = 0; round < 4; ++round) {
+      wheel.advance(now);
+      for (std::uint32_t index = 0; index < kObjects; ++index) {
+        const Timestamp deadline =
+            saturating_add(now, delay_within(static_cast<unsigned>(seed + round) % 4, random));
+        if (random() % 4 == 0) {
+          wheel.enqueue(0, index, deadline);
+        } else {
+          wheel.arm(index, deadline);
+        }
+        model.set(index, deadline);
+      }
+      const std::vector<Fired> all = model.advance(kTimeMax);
+      ASSERT_EQ(wheel.drain(), all);
+      if (kTimeMax - all.back().deadline < std::chrono::hours{1'000'000}) break;
+      now = all.back().deadline + Duration{random() % 1'000'000'000};
+    }
+  }
+}
+
 TEST(TimerWheel, NothingIsDueBeforeNextDue) {
   struct Policy {
     Timestamp when;

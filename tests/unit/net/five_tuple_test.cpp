@@ -48,8 +48,14 @@ Hashed hashed(const Side& from, const Side& to, const HashSeed& seed = kSeed,
   EXPECT_EQ(packet.verdict, Verdict::Tcp);
   packet.encapsulation ^= encapsulation;
   hash_flow(packet, seed);
+  const FlowKey key = flow_key_of(packet);
+  const Ipv6Addresses beside{key.lower_address, key.upper_address};
+  EXPECT_EQ(short_key_of(packet), short_key_of(key));
+  EXPECT_EQ(flow_key_of(short_key_of(packet), beside), key);
+  EXPECT_NE(short_key_of(packet).addresses, 0U);
+  if (packet.has(packet_flags::kIpv6)) EXPECT_EQ(ipv6_addresses_of(packet), beside);
   const TcpHeader tcp = tcp_header_of(packet);
-  return {flow_key_of(packet),
+  return {key,
           packet.flow_hash,
           packet.has(packet_flags::kFromLower),
           {source_address(packet), tcp.source_port()}};

@@ -48,9 +48,9 @@ using Tracker = TcpTracker<Told>;
 /// A tracker with one connection.
 struct Side {
   explicit Side(const TcpSettings& settings)
-      : origins(1), connections(1),
+      : histories(1), connections(1),
         memory{SlabPool<ConnectionExtra>(1), SlabPool<HalfRare>(2), ReorderPool(64), {}},
-        tracker(settings, memory, counters, origins.data(), connections.data()) {}
+        tracker(settings, memory, counters, histories.data(), connections.data()) {}
 
   template <Tracker::Ways kWays>
   void take(const Segment& s, Direction d) {
@@ -60,10 +60,10 @@ struct Side {
       tracker.on_grace(c, s.clock, told);
     }
     tracker.on_segment<kWays>(c, s, d, told);
-    c.last_clock = s.clock;
+    if (!c.has_any(connection_flags::kClosing)) c.last_clock = s.clock;
   }
 
-  ReservedArray<ConnectionOrigin> origins;
+  ReservedArray<ConnectionHistory> histories;
   ReservedArray<Connection> connections;
   TcpMemory memory;
   TcpCounters counters;
@@ -225,7 +225,7 @@ TcpSettings settings_of(std::uint64_t seed) {
 void expect_same(const Side& a, const Side& b, const std::string& where) {
   ASSERT_EQ(a.told.text, b.told.text) << where;
   ASSERT_TRUE(same_bytes(a.connections[0], b.connections[0])) << where;
-  ASSERT_TRUE(same_bytes(a.origins[0], b.origins[0])) << where;
+  ASSERT_TRUE(same_bytes(a.histories[0], b.histories[0])) << where;
   ASSERT_TRUE(same_bytes(a.counters, b.counters)) << where;
   ASSERT_EQ(a.told.armed, b.told.armed) << where;
   if (a.connections[0].extra == 0) return;
