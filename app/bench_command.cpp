@@ -77,7 +77,7 @@ bool has_large_frames(TrafficKind kind) {
 }
 
 /// Chunks of this size stay in the second-level cache beside the tables' hot part, as packets that
-/// a NIC has just written do.
+/// a NIC has just written do, but for the frames that are kept (PacketSource::keep_released()).
 std::size_t chunk_packets(TrafficKind kind) {
   constexpr std::size_t kSmallFrames = 2048;
   constexpr std::size_t kLargeFrames = 256;
@@ -136,6 +136,7 @@ TrafficConfig traffic_of(const BenchOptions& options, unsigned worker) {
   config.packet_interval = packet_interval(config.kind, config.flows);
   config.queue = static_cast<std::uint8_t>(worker);
   config.segment_bytes = options.segment;
+  config.ahead_max = static_cast<std::uint32_t>(chunk_packets(config.kind));
   return config;
 }
 

@@ -71,6 +71,8 @@ BenchWorker::BenchWorker(BenchFeed& feed, const BenchSettings& settings)
       front_(FrontSettings{decode_options_, {}}),
       writer_(settings.exporter ? std::make_unique<BenchWriter>(*settings.exporter) : nullptr),
       shard_(settings.shard, consumer()) {
+  // As Engine does it on a thread that receives and tracks.
+  shard_.keep_delivered_in(feed_.source().keep_released(kComparablePackets, *this));
   if (writer_ == nullptr) return;
   copy_floor_.emplace(settings.chunk_packets);
   figures_.copy.emplace();

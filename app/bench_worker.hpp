@@ -80,7 +80,7 @@ struct BenchFigures {
   std::size_t reserved_bytes = 0;
 };
 
-class BenchWorker {
+class BenchWorker final : FrameKeeper {
  public:
   /// `feed` is this worker's own. Reserves the engine's memory.
   BenchWorker(BenchFeed& feed, const BenchSettings& settings);
@@ -113,6 +113,7 @@ class BenchWorker {
   void measure_chunks(const CycleCounter& cycles);
   StreamConsumer& consumer();
   [[nodiscard]] std::uint64_t waits() const;
+  void before_reuse(ByteView memory) override { shard_.save_delivered(memory); }
   void decode_burst();
   void run_engine(std::size_t packets);
 

@@ -49,6 +49,8 @@ struct TrafficConfig {
   ChecksumMark checksums = ChecksumMark::Unverified;
   /// Frames in the recycled set: how many may be received and not yet released.
   std::uint32_t frame_slots = 64;
+  /// Where released frames are kept, prepare() makes at most so many packets at once.
+  std::uint32_t ahead_max = 2048;
 };
 
 /// What has been made so far, set-up included, and what must come of it. When the source has ended:

@@ -165,11 +165,22 @@ void TrafficSource::release(Burst& burst) {
   burst.size = 0;
 }
 
+// The buffers of packets that may be read yet are the last ones before those of the next packets.
+ByteView TrafficSource::keep_released(std::uint64_t packets, FrameKeeper&) {
+  kept_ = packets;
+  ahead_ = FrameBuffers(kept_ + config_.ahead_max, stride_);
+  return ahead_.memory();
+}
+
 std::size_t TrafficSource::prepare(std::size_t packets) {
+  if (kept_ > 0) packets = std::min<std::size_t>(packets, config_.ahead_max);
   const auto size = static_cast<std::size_t>(left_of_phase(packets));
   if (ahead_.count() < size) ahead_ = FrameBuffers(size, stride_);
   prepared_.resize(size);
-  if (size > 0) make(prepared_, ahead_, 0);
+  if (size > 0) {
+    make(prepared_, ahead_, next_ahead_);
+    next_ahead_ = (next_ahead_ + size) % ahead_.count();
+  }
   prepared_next_ = prepared_seen_ = 0;
   return size;
 }

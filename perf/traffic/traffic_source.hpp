@@ -4,6 +4,7 @@
 // measure the floor, run a second source of the same configuration, or rewind the prepared one.
 #pragma once
 
+#include "base/bytes.hpp"
 #include "io/packet_source.hpp"
 #include "perf/traffic/patterns.hpp"
 #include "perf/traffic/traffic_config.hpp"
@@ -26,6 +27,7 @@ class FrameBuffers {
 
   [[nodiscard]] std::uint8_t* operator[](std::size_t i) const { return data_.get() + i * stride_; }
   [[nodiscard]] std::size_t count() const { return count_; }
+  [[nodiscard]] ByteView memory() const { return {data_.get(), count_ * stride_}; }
 
  private:
   struct Free {
@@ -44,6 +46,8 @@ class TrafficSource final : public PacketSource {
   /// Idle means that all frame buffers are out: release first.
   SourceState receive(Burst& burst) override;
   void release(Burst& burst) override;
+  /// Of prepared frames, as a driver's that keeps its buffers. Preconditions: nothing was prepared.
+  ByteView keep_released(std::uint64_t packets, FrameKeeper& keeper) override;
   [[nodiscard]] SourceStats stats() const override { return {}; }
 
   [[nodiscard]] std::uint64_t setup_packets() const { return setup_packets_; }
@@ -86,6 +90,8 @@ class TrafficSource final : public PacketSource {
   std::size_t next_buffer_ = 0;
   FrameBuffers recycled_;
   FrameBuffers ahead_;
+  std::size_t kept_ = 0;        // buffers of ahead_ that stay as they are when others are prepared
+  std::size_t next_ahead_ = 0;
   std::vector<Packet> prepared_;
   std::size_t prepared_next_ = 0;
   std::size_t prepared_seen_ = 0;

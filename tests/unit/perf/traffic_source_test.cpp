@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <numeric>
 #include <optional>
@@ -389,6 +390,39 @@ TEST(TrafficSource, FramesLiveUntilTheyAreReleased) {
   source.release(first);
   EXPECT_EQ(source.receive(third), SourceState::Packets);
   EXPECT_EQ(third.packets[0].number, 65U);
+}
+
+TEST(TrafficSource, ReleasedFramesStayAsTheyAre) {
+  struct Keeper final : FrameKeeper {
+    void before_reuse(ByteView) override { FAIL() << "no frame is used again before its time"; }
+  } keeper;
+  constexpr std::size_t kKept = 150;
+  TrafficSource source({.kind = TrafficKind::Small, .flows = 7, .ahead_max = 64});
+  const ByteView memory = source.keep_released(kKept, keeper);
+  struct Frame {
+    ByteView where;
+    Bytes bytes;
+  };
+  std::deque<Frame> kept;
+  while (source.truth().packets < 5000) {
+    ASSERT_LE(source.prepare(100), 64U);
+    for (const Frame& frame : kept) {
+      ASSERT_EQ(Bytes(frame.where.begin(), frame.where.end()), frame.bytes);
+    }
+    Burst burst;
+    for (std::uint64_t seen = 0; seen < source.truth().packets;) {
+      ASSERT_EQ(source.receive(burst), SourceState::Packets);
+      for (std::uint32_t i = 0; i < burst.size; ++i) {
+        const Packet& packet = burst.packets[i];
+        ASSERT_TRUE(packet.frame >= memory.data() && packet.frame < memory.data() + memory.size());
+        const ByteView where{packet.frame, packet.captured};
+        kept.push_back({where, Bytes(where.begin(), where.end())});
+        if (kept.size() > kKept) kept.pop_front();
+        seen = packet.number;
+      }
+      source.release(burst);
+    }
+  }
 }
 
 TEST(TrafficSource, RewindHandsOutTheSamePackets) {

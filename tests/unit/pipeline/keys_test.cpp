@@ -24,8 +24,9 @@ class Talk {
   void say(const Endpoint& from, const Endpoint& to, std::string_view flags,
            std::string_view bytes) {
     now_ += 1ms;
-    runner_.feed(PacketBuilder().from(from).to(to).flags(flags).seq(100).ack(1).payload(bytes).build(
-        now_));
+    PacketBuilder packet;
+    packet.from(from).to(to).flags(flags).seq(100).ack(1).payload(bytes);
+    runner_.feed(packet.build(now_));
   }
   void wait(Duration time) {
     now_ += time;
