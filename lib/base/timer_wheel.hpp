@@ -155,7 +155,8 @@ class TimerWheel {
     run_to(fit_ticks(kFinestShift, policy), policy);
     // What was armed again meanwhile and lies beyond. It may be armed again and again, and ever
     // further ahead: the wheel goes on turning.
-    if (fit_ticks(kTickShift, policy) != kNever) run_to(kNever - 1, policy);
+    fit_ticks(kTickShift, policy);
+    run_to(kNever - 1, policy);
     current_ = (current_ << tick_shift_) >> kTickShift;
     tick_shift_ = kTickShift;
   }
@@ -243,11 +244,16 @@ class TimerWheel {
     node.place = kUnarmed;
   }
 
+  /// It is due in this tick from now on.
   template <class Policy>
-  void push_due(std::uint32_t index, Timestamp deadline, Policy& policy) {
+  Due due_at(Timestamp deadline, std::uint32_t index, Policy& policy) {
     nodes_[index].place = kDue;
     policy.expect(index);
-    const Due due{deadline, policy.rank(index), index};
+    return {deadline, policy.rank(index), index};
+  }
+  template <class Policy>
+  void push_due(std::uint32_t index, Timestamp deadline, Policy& policy) {
+    const Due due = due_at(deadline, index, policy);
     if (next_ == end_) next_ = end_ = 0;
     if (end_ < sorted_.size() && (end_ == 0 || due < sorted_[end_ - 1])) {
       sorted_[end_++] = due;
@@ -289,8 +295,8 @@ class TimerWheel {
 
   /// Makes ticks of at least 2^shift ns as long as it takes for all deadlines to lie within one
   /// turn of the wheel, and files everything anew: nothing is looked at turn after turn, and no
-  /// tick has more objects than need be. Returns the last of these ticks, or kNever where nothing
-  /// is armed. Preconditions: the queues are empty.
+  /// tick has more objects than need be. Returns the last of these ticks: the current one where
+  /// nothing is armed. Preconditions: the queues are empty.
   template <class Policy>
   std::int64_t fit_ticks(unsigned shift, Policy& policy) {
     std::uint32_t list = kNoIndex; // linked by `next`
@@ -303,7 +309,7 @@ class TimerWheel {
       nodes_[index] = Node{list, 0, kUnarmed};
       list = index;
     });
-    if (list == kNoIndex) return kNever;
+    if (list == kNoIndex) return current_;
     const std::uint64_t range = static_cast<std::uint64_t>(to_nanoseconds(furthest)) -
                                 static_cast<std::uint64_t>(to_nanoseconds(nearest));
     tick_shift_ = std::max(shift, static_cast<unsigned>(std::bit_width(range / (kSlots / 2))));
@@ -327,10 +333,9 @@ class TimerWheel {
     }
   }
 
-  /// Fires everything in the ticks up to `last`; nothing where that is kNever.
+  /// Fires everything in the ticks up to `last`, which is before kNever.
   template <class Policy>
   void run_to(std::int64_t last, Policy& policy) {
-    if (last == kNever) return;
     std::int64_t latest = current_;
     do {
       latest = current_;
@@ -462,9 +467,7 @@ class TimerWheel {
       arm(index, deadline); // lives on; never this slot again, so the caller's loop ends
       return;
     }
-    nodes_[index].place = kDue;
-    policy.expect(index);
-    sorted_[end_++] = Due{deadline, policy.rank(index), index};
+    sorted_[end_++] = due_at(deadline, index, policy);
   }
 
   /// Once for all objects of a tick: most of them came in order.

@@ -37,11 +37,11 @@ struct FlowKey {
   [[nodiscard]] std::uint32_t encapsulation() const {
     return static_cast<std::uint32_t>(rest >> 32);
   }
+  /// Of the IP version that `rest` says; see decode().
+  static constexpr bool is_ipv6(std::uint64_t rest) { return (rest >> 32 & 1) != 0; }
   friend bool operator==(const FlowKey& a, const FlowKey& b) {
-    return ((a.lower_address.first_word() ^ b.lower_address.first_word()) |
-            (a.lower_address.last_word() ^ b.lower_address.last_word()) |
-            (a.upper_address.first_word() ^ b.upper_address.first_word()) |
-            (a.upper_address.last_word() ^ b.upper_address.last_word()) | (a.rest ^ b.rest)) == 0;
+    return (difference(a.lower_address, b.lower_address) |
+            difference(a.upper_address, b.upper_address) | (a.rest ^ b.rest)) == 0;
   }
   [[nodiscard]] Endpoint lower() const { return {lower_address, lower_port()}; }
   [[nodiscard]] Endpoint upper() const { return {upper_address, upper_port()}; }
@@ -116,19 +116,19 @@ struct ShortKey {
   std::uint64_t addresses;
 
   static constexpr std::uint64_t kBeside = 1;
-  [[nodiscard]] bool is_ipv6() const { return (rest & kIpv6Bit) != 0; }
+  [[nodiscard]] bool is_ipv6() const { return FlowKey::is_ipv6(rest); }
   friend bool operator==(const ShortKey& a, const ShortKey& b) {
     return ((a.rest ^ b.rest) | (a.addresses ^ b.addresses)) == 0;
   }
-
- private:
-  static constexpr std::uint64_t kIpv6Bit = std::uint64_t{1} << 32;  // see decode()
 };
 
 /// Those of the end points of a FlowKey.
 struct Ipv6Addresses {
   IpAddress lower;
   IpAddress upper;
+  friend bool operator==(const Ipv6Addresses& a, const Ipv6Addresses& b) {
+    return (difference(a.lower, b.lower) | difference(a.upper, b.upper)) == 0;
+  }
 };
 
 /// The canonical key of a decoded TCP packet.
@@ -160,13 +160,6 @@ inline Ipv6Addresses ipv6_addresses_of(const Packet& packet) {
           IpAddress::v6(ip + kIpv6SourceOffset + kApart * from_lower)};
 }
 
-inline bool operator==(const Ipv6Addresses& a, const Ipv6Addresses& b) {
-  return ((a.lower.first_word() ^ b.lower.first_word()) |
-          (a.lower.last_word() ^ b.lower.last_word()) |
-          (a.upper.first_word() ^ b.upper.first_word()) |
-          (a.upper.last_word() ^ b.upper.last_word())) == 0;
-}
-
 /// `beside` is read with IPv6 only.
 inline FlowKey flow_key_of(const ShortKey& key, const Ipv6Addresses& beside) {
   if (key.is_ipv6()) return {beside.lower, beside.upper, key.rest};
@@ -180,8 +173,7 @@ inline FlowKey flow_key_of(const Packet& packet) {
 }
 /// The other way round; its addresses are what is kept beside.
 inline ShortKey short_key_of(const FlowKey& key) {
-  const ShortKey ipv6{key.rest, ShortKey::kBeside};
-  if (ipv6.is_ipv6()) return ipv6;
+  if (FlowKey::is_ipv6(key.rest)) return {key.rest, ShortKey::kBeside};
   return {key.rest, key.lower_address.last_word() >> 32 |
                         (key.upper_address.last_word() >> 32 << 32)};
 }
@@ -216,7 +208,7 @@ inline std::uint64_t hash_of(const FlowKey& key, const HashSeed& seed) {
       static_cast<std::uint8_t>(upper_port >> 8), static_cast<std::uint8_t>(upper_port)};
   const std::uint8_t* lower = key.lower_address.bytes.data();
   const std::uint8_t* upper = key.upper_address.bytes.data();
-  if ((key.encapsulation() & 1) != 0) {  // bit 0 is the IP version, see decode()
+  if (FlowKey::is_ipv6(key.rest)) {
     return detail::mix_ipv6(detail::ipv6_endpoint(lower, ports),
                             detail::ipv6_endpoint(upper, ports + 2), key.encapsulation(), seed);
   }

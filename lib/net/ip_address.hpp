@@ -46,6 +46,10 @@ struct IpAddress {
   [[nodiscard]] std::uint64_t last_word() const {
     return load_native<std::uint64_t>(bytes.data() + 8);
   }
+  /// 0 where both are the same: by words, as keys are compared.
+  friend std::uint64_t difference(const IpAddress& a, const IpAddress& b) {
+    return (a.first_word() ^ b.first_word()) | (a.last_word() ^ b.last_word());
+  }
   friend auto operator<=>(const IpAddress&, const IpAddress&) = default;
 };
 

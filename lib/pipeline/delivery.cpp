@@ -86,10 +86,6 @@ bool Delivery::give_up() {
 void Delivery::describe_side(const Connection& c, CloseReason reason, Direction d,
                              SideRecord& side) const {
   const HalfConnection& h = c.half[index_of(d)];
-  const bool upper = c.has_any(connection_flags::kOriginatorIsUpper) ==
-                     (d == Direction::OriginatorToResponder);
-  const FlowKey key = shard_.key_of(c);
-  side.endpoint = upper ? key.upper() : key.lower();
   side.packets = h.packets();
   side.ip_bytes = h.ip_bytes();
   side.payload_bytes = h.payload_bytes();
@@ -157,12 +153,15 @@ void Delivery::describe(const Connection& c, CloseReason reason, ConnectionRecor
   record.first_sequence = c.first_sequence;
   record.start = c.start;
   record.end = c.last_stamp;
+  const FlowKey key = shard_.key_of(c);
+  const bool upper = c.has_any(connection_flags::kOriginatorIsUpper);
+  record.sides[0].endpoint = upper ? key.upper() : key.lower();
+  record.sides[1].endpoint = upper ? key.lower() : key.upper();
   describe_side(c, reason, Direction::OriginatorToResponder, record.sides[0]);
   describe_side(c, reason, Direction::ResponderToOriginator, record.sides[1]);
   record.close = reason;
   record.state = conn_state_of(c);
-  record.originator =
-      c.has_any(connection_flags::kOriginatorIsUpper) ? KeySide::Upper : KeySide::Lower;
+  record.originator = upper ? KeySide::Upper : KeySide::Lower;
   record.ipv6 = c.key.is_ipv6();
   record.midstream = !c.half[0].has_any(half_flags::kSynSeen) &&
                      !c.half[1].has_any(half_flags::kSynSeen);

@@ -249,10 +249,9 @@ void Shard::track_packet(Packet& packet, std::uint32_t guess) {
   if (noted) [[unlikely]] before = counts_of(*c, d);
   tracker_.on_segment(*c, s, d, delivery_);
   if (noted) [[unlikely]] note_packet(*c, packet, before);
-  const bool is_closing = c->has_any(connection_flags::kClosing);
-  if (!is_closing) c->last_clock = s.clock; // until here that of the packet before
+  c->heard_at(s.clock); // until here last_clock is that of the packet before
   // What may bring the deadline nearer; all else only postpones it, which the wheel finds out.
-  const bool turned = was_closing != is_closing;
+  const bool turned = was_closing != c->has_any(connection_flags::kClosing);
   if (turned || s.flags.has_any(kSyn)) rearm(*c);
   if (!c->has_any(connection_flags::kConfirmed)) {
     note_unconfirmed(*c, s, d);

@@ -167,6 +167,10 @@ struct alignas(64) Connection {
   std::uint16_t waiting_letters; ///< D and A that are not in the history yet
   SeqNum last_end;              ///< of an unconfirmed one: where its last segment ended
 
+  /// A packet of it came at `clock`.
+  void heard_at(Timestamp clock) {
+    if (!has_any(connection_flags::kClosing)) last_clock = clock;
+  }
   [[nodiscard]] bool has_any(unsigned bits) const { return (flags & bits) != 0; }
   [[nodiscard]] bool has_all(unsigned bits) const { return (flags & bits) == bits; }
   void set(unsigned bits) { flags = static_cast<std::uint16_t>(flags | bits); }

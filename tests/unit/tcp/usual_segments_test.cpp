@@ -60,7 +60,7 @@ struct Side {
       tracker.on_grace(c, s.clock, told);
     }
     tracker.on_segment<kWays>(c, s, d, told);
-    if (!c.has_any(connection_flags::kClosing)) c.last_clock = s.clock;
+    c.heard_at(s.clock);
   }
 
   ReservedArray<ConnectionHistory> histories;
